@@ -1,0 +1,3 @@
+module github.com/minehound/minehound
+
+go 1.26.0
