@@ -22,8 +22,8 @@ type Input struct {
 	// Path stands in for the vendor's and the administrator's files: a file is read alone, a directory with its
 	// minehound.yaml and conf.d. Empty is the usual places, which need not exist.
 	Path string
-	Env  []string // as os.Environ
-	Set  []Override   // what the command line says, the last word
+	Env  []string   // as os.Environ
+	Set  []Override // what the command line says, the last word
 	Now  time.Time
 }
 

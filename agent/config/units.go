@@ -97,7 +97,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is no duration; write it as 500ms, 2s, 5m, 1h30m or 30d", s)
 	}
 	d := time.Duration(n * float64(24*time.Hour))
-	if rest != "" {
+	if rest != "" || !found {
 		more, err := time.ParseDuration(rest)
 		if err != nil || more < 0 {
 			return 0, fmt.Errorf("%q is no duration; write it as 500ms, 2s, 5m, 1h30m or 30d", s)
