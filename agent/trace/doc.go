@@ -39,7 +39,7 @@
 // begins with # or is empty is skipped). That is a process that keeps using 1.9 cores flat for 90 seconds, looked at
 // every 2 seconds, and then nothing for 30 seconds.
 //
-// The header may set "uptime" (of the first look, default "1h"), "at" (its time, default 2026-01-01T00:00:00Z),
+// The header may set "uptime" (of the first look, default "240h"), "at" (its time, default 2026-01-01T00:00:00Z),
 // "identity" and "machine". In a machine "cpus" is 4 and the other counters are unknown (-1) unless given; "busy" starts
 // at 0 and grows with what the processes use and by "rate" cores beside them.
 //

@@ -12,7 +12,7 @@ import (
 
 // Defaults of a trace written by hand, and the most looks one line may stand for: a week at every 2 seconds is 302,400.
 const (
-	handUptime = time.Hour
+	handUptime = 240 * time.Hour
 	handEvery  = 2 * time.Second
 	handCPUs   = 4
 	maxRepeat  = 1 << 20

@@ -69,7 +69,7 @@ func TestDocumentedExample(t *testing.T) {
 		t.Fatalf("%d looks, want 62", len(looks))
 	}
 	first, last := looks[0], looks[len(looks)-1]
-	if first.Uptime != time.Hour || last.Uptime != time.Hour+122*time.Second {
+	if first.Uptime != handUptime || last.Uptime != handUptime+122*time.Second {
 		t.Errorf("from %v to %v", first.Uptime, last.Uptime)
 	}
 	if got := first.Processes[1].CPU(); got != 9500*time.Millisecond {
@@ -91,7 +91,7 @@ func TestDocumentedExample(t *testing.T) {
 	if d := p.Detail; d == nil || d.Exe != "/tmp/.x/xmrig" || !d.ArgsKnown || d.EnvKnown || d.UID != -1 {
 		t.Errorf("detail %+v", d)
 	}
-	if got, want := p.ID.Born, uint64((time.Hour-5*time.Second)/host.Tick); got != want {
+	if got, want := p.ID.Born, uint64((handUptime-5*time.Second)/host.Tick); got != want {
 		t.Errorf("born %d, want %d", got, want)
 	}
 }
