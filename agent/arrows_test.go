@@ -25,7 +25,7 @@ func rooms() map[string][]string {
 		"agent/host":         {},
 		"agent/store":        {},
 		"agent/config":       {},
-		"agent/sense":        {"agent/host"},
+		"agent/sense/...":    {"agent/sense/...", "agent/host"},
 		"agent/inspect/...":  {"agent/host"},
 		"agent/trace":        {"agent/host"},
 		"agent/feature":      {"agent/host"},
