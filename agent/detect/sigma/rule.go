@@ -30,8 +30,9 @@ type Rule struct {
 	Correlation    *Correlation // nil for a detection
 	Custom         []string     // top-level keys that the specification does not know, in the order written; only without a Weighing
 
-	conditions []*condNode // or-ed
-	searches   []search    // in the order written
+	conditions    []*condNode // or-ed
+	conditionLine int
+	searches      []search // in the order written
 }
 
 // Related names another rule and how this one relates to it.

@@ -6,11 +6,8 @@ import (
 	"github.com/minehound/minehound/agent/host"
 )
 
-type condNode struct{}
-type search struct{}
 
-// Parse reads every rule of a file. On any mistake it returns no rules and every Error it found, joined.
-func Parse(file string, data []byte) ([]*Rule, error) { return nil, nil }
+
 
 // Placeholder gives the values of one %name% for the expand modifier.
 type Placeholder struct {
