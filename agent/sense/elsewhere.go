@@ -27,6 +27,6 @@ func disguise(machineID string) string {
 		return ""
 	}
 	h := hmac.New(sha256.New, []byte(machineID))
-	h.Write([]byte("minehound host id v1"))
+	h.Write([]byte("github.com/minehound/minehound host id"))
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -28,8 +28,8 @@ type machineReader interface {
 	busy(ctx context.Context) (time.Duration, error)
 }
 
-// machine is the sensor of the time and the machine.
-type machine struct {
+// plainMachine is the sensor of the time and the machine as a whole.
+type plainMachine struct {
 	from  machineReader
 	now   func() time.Time
 	known bool
@@ -40,15 +40,15 @@ type machine struct {
 	last  time.Duration
 }
 
-func newMachine(from machineReader, now func() time.Time) *machine {
-	return &machine{from: from, now: now}
+func newPlainMachine(from machineReader, now func() time.Time) *plainMachine {
+	return &plainMachine{from: from, now: now}
 }
 
 // Name implements [Sensor].
-func (m *machine) Name() string { return "machine" }
+func (m *plainMachine) Name() string { return "machine" }
 
 // Sense implements [Sensor].
-func (m *machine) Sense(ctx context.Context, snap *host.Snapshot) error {
+func (m *plainMachine) Sense(ctx context.Context, snap *host.Snapshot) error {
 	if !m.known {
 		fixed, gaps, err := m.from.facts(ctx)
 		if err != nil {

@@ -52,8 +52,8 @@ func (f *fakeMachine) busy(context.Context) (time.Duration, error) { return f.cp
 
 var boot = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// process lists one process that started at the second given and has used the CPU time given.
-func process(pid, parent int, name string, started float64, used time.Duration) entry {
+// running lists one process that started at the second given and has used the CPU time given.
+func running(pid, parent int, name string, started float64, used time.Duration) entry {
 	e := entry{Started: boot.Add(time.Duration(started * float64(time.Second))), Counted: true}
 	e.ID.PID, e.Parent, e.Name, e.User, e.Threads, e.RSS, e.VSize = pid, parent, name, used, 1, 1<<20, 2<<20
 	return e
@@ -69,7 +69,7 @@ func looker(t *testing.T, o Options) (*fakeMachine, func() *host.Snapshot) {
 		}
 		return args
 	}
-	l := &Looker{sensors: []Sensor{newMachine(f, f.now), newRoster(o, f, f.now, mask)}}
+	l := &Looker{sensors: []Sensor{newPlainMachine(f, f.now), newRoster(o, f, f.now, mask)}}
 	return f, func() *host.Snapshot {
 		t.Helper()
 		s, err := l.Look(t.Context())
@@ -84,7 +84,7 @@ func TestRosterFirstLook(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
 	f.details[20] = &host.Detail{Exe: `C:\x.exe`, Args: []string{"x", "--pass=secret"}, ArgsKnown: true}
 	f.details[3] = &host.Detail{Exe: "/sbin/launchd"}
-	f.table = []entry{process(20, 3, "x", 3590.057, time.Second), process(3, 0, "launchd", -0.5, time.Minute)}
+	f.table = []entry{running(20, 3, "x", 3590.057, time.Second), running(3, 0, "launchd", -0.5, time.Minute)}
 	s := look()
 	if !s.At.Equal(boot.Add(time.Hour)) || s.Uptime != time.Hour {
 		t.Errorf("look at %v, uptime %v", s.At, s.Uptime)
@@ -117,7 +117,7 @@ func TestRosterRunning(t *testing.T) {
 	o := DefaultOptions()
 	o.Running = true
 	f, look := looker(t, o)
-	f.table = []entry{process(7, 0, "late", 200, 0), process(9, 7, "early", 100, 0)}
+	f.table = []entry{running(7, 0, "late", 200, 0), running(9, 7, "early", 100, 0)}
 	s := look()
 	if len(s.Events) != 2 || s.Events[0].Name != "early" || s.Events[1].Name != "late" {
 		t.Errorf("events %+v, want both in the order they started", s.Events)
@@ -129,11 +129,11 @@ func TestRosterEvents(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
 	shell := &host.Detail{Exe: "/bin/sh"}
 	f.details[5], f.details[6] = shell, &host.Detail{Exe: "/tmp/x"}
-	f.table = []entry{process(5, 0, "sh", 10, 0), process(6, 5, "old", 20, 0), process(8, 5, "gone", 30, 0)}
+	f.table = []entry{running(5, 0, "sh", 10, 0), running(6, 5, "old", 20, 0), running(8, 5, "gone", 30, 0)}
 	first := look().Processes[1].ID
 
 	f.at = f.at.Add(2 * time.Second)
-	f.table = []entry{process(5, 0, "sh", 10, 0), process(6, 5, "new", 3601, 0)}
+	f.table = []entry{running(5, 0, "sh", 10, 0), running(6, 5, "new", 3601, 0)}
 	s := look()
 	want := []host.Event{
 		{At: boot.Add(3601 * time.Second), Kind: host.ProcessEnded, ID: first, Name: "old", Detail: f.details[6]},
@@ -154,7 +154,7 @@ func TestRosterEvents(t *testing.T) {
 // TestRosterParent: where the number of a parent outlives it, a younger process may have it.
 func TestRosterParent(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
-	f.table = []entry{process(4, 30, "orphan", 10, 0), process(30, 99, "younger", 20, 0), process(31, 31, "own", 5, 0), process(32, 30, "child", 21, 0)}
+	f.table = []entry{running(4, 30, "orphan", 10, 0), running(30, 99, "younger", 20, 0), running(31, 31, "own", 5, 0), running(32, 30, "child", 21, 0)}
 	want := map[string]int{"orphan": 0, "younger": 0, "own": 0, "child": 30}
 	for _, p := range look().Processes {
 		if p.Parent != want[p.Name] {
@@ -168,9 +168,9 @@ func TestRosterBlind(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
 	f.denied[6] = true
 	f.details[5] = &host.Detail{Exe: "x"}
-	blind := process(6, 0, "protected", 10, time.Hour)
+	blind := running(6, 0, "protected", 10, time.Hour)
 	blind.Counted = false
-	f.table = []entry{process(5, 0, "open", 10, 0), blind}
+	f.table = []entry{running(5, 0, "open", 10, 0), blind}
 	for range 4 {
 		s := look()
 		p := s.Processes[1]
@@ -202,7 +202,7 @@ func TestRosterBlind(t *testing.T) {
 func TestRosterDetail(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
 	step := func() *host.Snapshot { f.at = f.at.Add(2 * time.Second); return look() }
-	f.table = []entry{process(5, 0, "sh", 10, 0), process(6, 0, "never", 10, 0)}
+	f.table = []entry{running(5, 0, "sh", 10, 0), running(6, 0, "never", 10, 0)}
 	f.details[5] = &host.Detail{Exe: "/bin/sh"}
 	for range 6 {
 		step()
@@ -223,7 +223,7 @@ func TestRosterThreads(t *testing.T) {
 	o.MaxThreads = 2
 	f, look := looker(t, o)
 	each := []host.Thread{{TID: 9}, {TID: 7}, {TID: 8}}
-	e := process(5, 0, "x", 10, time.Second)
+	e := running(5, 0, "x", 10, time.Second)
 	e.Each = each
 	f.table = []entry{e}
 	if p := look().Processes[0]; p.Effort != nil {
@@ -254,7 +254,7 @@ func TestRosterThreads(t *testing.T) {
 // TestRosterPace: a list that is dear is taken seldom; the Snapshot then shows the last one, dated as it is.
 func TestRosterPace(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
-	f.table, f.details[5] = []entry{process(5, 0, "x", 10, 0)}, &host.Detail{Exe: "x"}
+	f.table, f.details[5] = []entry{running(5, 0, "x", 10, 0)}, &host.Detail{Exe: "x"}
 	f.cost = 16 * time.Millisecond // 0.2 % of 8 s
 	looked := map[time.Duration]int{}
 	for range 9 {
@@ -277,7 +277,7 @@ func TestRosterPace(t *testing.T) {
 
 func TestRosterError(t *testing.T) {
 	f, look := looker(t, DefaultOptions())
-	f.table = []entry{process(5, 0, "x", 10, 0)}
+	f.table = []entry{running(5, 0, "x", 10, 0)}
 	look()
 	f.at = f.at.Add(2 * time.Second)
 	f.listErr = errors.New("out of order")

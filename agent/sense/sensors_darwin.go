@@ -23,7 +23,7 @@ import (
 // sensors is the list for macOS, in the order they run. The first tells time and identity.
 func sensors(o Options) ([]Sensor, error) {
 	list := []Sensor{
-		newMachine(macMachine{}, time.Now),
+		newPlainMachine(macMachine{}, time.Now),
 		newRoster(o, macLister{users: map[int]string{}}, time.Now, Mask),
 	}
 	list = append(list, missing("threads", "load of single threads"))

@@ -21,7 +21,7 @@ import (
 // sensors is the list for Windows, in the order they run. The first tells time and identity.
 func sensors(o Options) ([]Sensor, error) {
 	list := []Sensor{
-		newMachine(ntMachine{}, time.Now),
+		newPlainMachine(ntMachine{}, time.Now),
 		newRoster(o, &ntLister{buf: make([]byte, 256<<10), users: map[string]string{}}, time.Now, Mask),
 	}
 	return append(list, elsewhere()...), nil
