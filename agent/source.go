@@ -169,3 +169,28 @@ func (s *Span) Next(ctx context.Context) (*host.Snapshot, error) {
 
 // Watched is how long it has lasted so far.
 func (s *Span) Watched() time.Duration { return s.last - s.first }
+
+// Peeked is a Source whose first Snapshot was looked at before.
+type Peeked struct {
+	First  *host.Snapshot // nil once it was given
+	source Source
+}
+
+// Peek takes the first Snapshot of a Source, for those who must know the machine before they can begin. The Source it
+// returns begins with that same Snapshot.
+func Peek(ctx context.Context, s Source) (*Peeked, error) {
+	first, err := s.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Peeked{First: first, source: s}, nil
+}
+
+// Next is the next Snapshot.
+func (p *Peeked) Next(ctx context.Context) (*host.Snapshot, error) {
+	if first := p.First; first != nil {
+		p.First = nil
+		return first, nil
+	}
+	return p.source.Next(ctx)
+}

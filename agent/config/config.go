@@ -52,7 +52,7 @@ type Allow struct {
 	SHA256    string    // of the executable, lower-case hex
 	User      string    // name of the user
 	Container string    // container id, or the beginning of one, at least 12 digits
-	Rule      string    // name of a rule whose findings do not count for the subject
+	Rule      string    // name of a rule: only its findings about what fits the rest do not count
 	Reason    string    // why; never empty
 	Expires   time.Time // zero is never
 	Origin    Origin
@@ -60,11 +60,12 @@ type Allow struct {
 
 // Log is the alert log.
 type Log struct {
-	Path     string        // "" writes none
-	MaxSize  Bytes         // a larger file is rotated
-	MaxAge   time.Duration // rotated files older than this are removed
-	MaxFiles int           // rotated files kept
-	Verdict  string        // the least verdict that is written
+	Path        string        // "" writes none
+	MaxSize     Bytes         // a file that would grow larger is rotated
+	RotateEvery time.Duration // so is one whose first alert is older
+	MaxAge      time.Duration // rotated files older than this are removed
+	MaxFiles    int           // rotated files kept
+	Verdict     string        // the least verdict that is written
 }
 
 // Webhook is one place that alerts are posted to.
@@ -99,7 +100,8 @@ func Verdicts() []string { return []string{"notice", "exposed", "suspected", "mi
 // Default is the configuration of an installation that nobody touched.
 //
 // The figures: 2 s between looks and 10 s for idle processes are the design's; 0.2 % of a core is its budget. The log
-// keeps a year or ten files of 10 MiB, some 50,000 alerts. 30 s for a webhook is what Standard Webhooks recommends
+// keeps twelve files of at most 10 MiB and a month each: a
+// year on a quiet machine, some 25,000 alerts on any. 30 s for a webhook is what Standard Webhooks recommends
 // as an upper bound.
 func Default(p Paths) *Config {
 	c := &Config{
@@ -109,7 +111,7 @@ func Default(p Paths) *Config {
 			Disable: []string{},
 		},
 		Log: Log{
-			Path: p.Log, MaxSize: 10 << 20, MaxAge: 365 * 24 * time.Hour, MaxFiles: 10, Verdict: "notice",
+			Path: p.Log, MaxSize: 10 << 20, RotateEvery: 30 * 24 * time.Hour, MaxAge: 365 * 24 * time.Hour, MaxFiles: 12, Verdict: "notice",
 		},
 		StateDir: p.State,
 		Events:   true,

@@ -38,11 +38,13 @@ func readAllow(r *reader, c *Config, n *yaml.Node) {
 func (r *reader) checkAllow(n *yaml.Node, key string, a *Allow) {
 	a.SHA256 = strings.ToLower(a.SHA256)
 	sum, err := hex.DecodeString(a.SHA256)
-	_, pattern := path.Match(a.Exe, "")
+	_, pattern := path.Match(strings.ReplaceAll(a.Exe, `\`, "/"), "") // as the allow-list reads Windows paths
 	switch {
-	case a.Exe == "" && a.SHA256 == "" && a.User == "" && a.Container == "" && a.Rule == "":
-		r.refuse(n, key, "allows everything", "name at least one of exe, sha256, user, container, rule", nil)
-	case a.Reason == "":
+	case a.Exe == "" && a.SHA256 == "" && a.User == "" && a.Container == "" && a.Rule != "":
+		r.refuse(n, key, "names no process", "add exe, sha256, user or container, or switch the rule off with rules.disable", nil)
+	case a.Exe == "" && a.SHA256 == "" && a.User == "" && a.Container == "":
+		r.refuse(n, key, "allows everything", "name at least one of exe, sha256, user, container", nil)
+	case strings.TrimSpace(a.Reason) == "":
 		r.refuse(n, key, "has no reason", "add reason: why this is meant to run", nil)
 	case a.SHA256 != "" && (err != nil || len(sum) != 32):
 		r.refuse(n, key+".sha256", "is no SHA-256", "it has 64 hexadecimal digits", nil)

@@ -28,6 +28,7 @@ func options() []option {
 		{key: "allow", read: readAllow},
 		text("log.path", func(c *Config) *string { return &c.Log.Path }),
 		size("log.max_size", 64<<10, 1<<40, func(c *Config) *Bytes { return &c.Log.MaxSize }),
+		duration("log.rotate_every", time.Hour, 3650*24*time.Hour, func(c *Config) *time.Duration { return &c.Log.RotateEvery }),
 		duration("log.max_age", time.Hour, 3650*24*time.Hour, func(c *Config) *time.Duration { return &c.Log.MaxAge }),
 		number("log.max_files", 1, 10000, func(c *Config) *int { return &c.Log.MaxFiles }),
 		verdict("log.verdict", func(c *Config) *string { return &c.Log.Verdict }),
