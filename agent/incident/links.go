@@ -1,0 +1,148 @@
+package incident
+
+import (
+	"slices"
+
+	"github.com/minehound/minehound/agent/detect"
+	"github.com/minehound/minehound/agent/host"
+)
+
+// links finds the cases that a finding belongs to. It is rebuilt from the cases when they have changed.
+type links struct {
+	stale  bool
+	procs  map[host.ProcID]place
+	keys   map[string]*dossier
+	below  map[host.ProcID][]*dossier // by process: the cases with a member that comes from it
+	jobs   map[job][]*dossier
+	copies map[content][]*dossier
+}
+
+// place is where a process is.
+type place struct {
+	d *dossier
+	m *member
+}
+
+// content is a program by what it is made of, whatever it is called.
+type content struct{ sha256, container string }
+
+func contentOf(s *host.Subject) content {
+	if s.ExeSHA256 == "" {
+		return content{}
+	}
+	return content{s.ExeSHA256, s.Container}
+}
+
+func newLinks() links {
+	return links{
+		procs: map[host.ProcID]place{}, keys: map[string]*dossier{}, below: map[host.ProcID][]*dossier{},
+		jobs: map[job][]*dossier{}, copies: map[content][]*dossier{},
+	}
+}
+
+func (l *links) rebuild(open []*dossier) {
+	clear(l.procs)
+	clear(l.keys)
+	clear(l.below)
+	clear(l.jobs)
+	clear(l.copies)
+	for _, d := range open {
+		for _, m := range d.members {
+			l.add(d, m)
+		}
+		for _, k := range d.keys {
+			l.keys[k] = d
+		}
+	}
+	l.stale = false
+}
+
+func (l *links) add(d *dossier, m *member) {
+	l.procs[m.subject.ID] = place{d, m}
+	if m.starter {
+		return
+	}
+	if m.subject.Key != "" {
+		l.keys[m.subject.Key] = d
+	}
+	for _, id := range m.line {
+		insert(l.below, id, d)
+	}
+	if m.job.group != 0 {
+		insert(l.jobs, m.job, d)
+	}
+	if c := contentOf(&m.subject); c.sha256 != "" {
+		insert(l.copies, c, d)
+	}
+}
+
+func insert[K comparable](to map[K][]*dossier, k K, d *dossier) {
+	if !slices.Contains(to[k], d) {
+		to[k] = append(to[k], d)
+	}
+}
+
+// of lists the cases that a finding about m belongs to, each once:
+//   - the case that m is in, and the one about the same program;
+//   - those of a process that m comes from and those of the processes that come from m, see linked;
+//   - those that m shares a job, or an executable under another name, with, if the finding is about mining itself and
+//     they hold the same: a watchdog that starts its worker under ever new names, and not two honest things that one
+//     shell has started.
+func (l *links) of(m *member, f *detect.Finding) []*dossier {
+	var out []*dossier
+	join := func(d *dossier) {
+		if d != nil && !slices.Contains(out, d) {
+			out = append(out, d)
+		}
+	}
+	join(l.procs[m.subject.ID].d)
+	if m.subject.Key != "" {
+		join(l.keys[m.subject.Key])
+	}
+	for _, id := range m.line {
+		if p := l.procs[id]; p.m != nil && linked(p.m, m) {
+			join(p.d)
+		}
+	}
+	if weighs(f) {
+		above := *m
+		above.weighty, above.telling = true, m.telling || tells(f)
+		for _, d := range l.below[m.subject.ID] {
+			if slices.ContainsFunc(d.members, func(o *member) bool {
+				return slices.Contains(o.line, m.subject.ID) && linked(&above, o)
+			}) {
+				join(d)
+			}
+		}
+	}
+	if tells(f) {
+		alike := func(list []*dossier) {
+			for _, d := range list {
+				if d.shares(f) {
+					join(d)
+				}
+			}
+		}
+		if m.job.group != 0 {
+			alike(l.jobs[m.job])
+		}
+		if c := contentOf(&m.subject); c.sha256 != "" {
+			alike(l.copies[c])
+		}
+	}
+	return out
+}
+
+// linked tells whether what is known about an ancestor makes its descendant part of the same case. Load does not: a
+// busy build has busy compilers. Hiding does within a session: a daemon that starts other people's sessions (cron,
+// sshd, a container's shim) runs a deleted executable after every upgrade. Mining itself always does.
+func linked(above, below *member) bool {
+	switch {
+	case above.telling:
+		return true
+	case above.weighty:
+		return above.session == 0 || below.session == 0 || above.session == below.session
+	default:
+		return false
+	}
+}
