@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minehound/minehound/agent/host"
+)
+
+// wine is a Windows machine as far as wine 8 is one: a prefix of its own, without network, in a PID namespace that ends
+// with the call.
+type wine struct {
+	dir string // drive C is below it
+	env []string
+}
+
+// newWine makes the prefix and puts the stand-in for the library in it that Go programs need and wine lacks.
+func newWine(t *testing.T) *wine {
+	t.Helper()
+	needRoot(t)
+	need(t, "wine", "unshare", "x86_64-w64-mingw32-as", "x86_64-w64-mingw32-ld", "x86_64-w64-mingw32-dlltool")
+	dir := t.TempDir()
+	w := &wine{dir: dir, env: []string{
+		"WINEPREFIX=" + filepath.Join(dir, "prefix"), "WINEDEBUG=-all", "WINEARCH=win64", "DISPLAY=", "HOME=" + dir,
+	}}
+	if said, code := w.run(t, "timeout", "300", "wineboot", "-i"); code != 0 {
+		t.Fatalf("make a wine prefix: exit code %d\n%s", code, said)
+	}
+	w.library(t)
+	return w
+}
+
+// library assembles bcryptprimitives.dll and installs it.
+func (w *wine) library(t *testing.T) {
+	t.Helper()
+	const tool = "x86_64-w64-mingw32-"
+	in := func(name string) string { return filepath.Join(w.dir, name) }
+	write(t, in("advapi32.def"), "LIBRARY advapi32.dll\nEXPORTS\nSystemFunction036\n")
+	command(t, tool+"dlltool", "-d", in("advapi32.def"), "-l", in("libadvapi32.a"))
+	command(t, tool+"as", "testdata/bcryptprimitives.s", "-o", in("b.o"))
+	command(t, tool+"ld", "-shared", "--entry=DllMain", "-o", in("prefix/drive_c/windows/system32/bcryptprimitives.dll"), in("b.o"), in("libadvapi32.a"))
+}
+
+// run runs a command line where nothing is but the prefix, and returns what it printed (its stderr is not Windows').
+func (w *wine) run(t *testing.T, argv ...string) (stdout string, code int) {
+	t.Helper()
+	// wineserver outlives the program; it ends with the namespace.
+	script := `ip link set lo up; "$@"; code=$?; wineserver -k 2>/dev/null; exit $code`
+	p := start(t, w.dir, w.env, append([]string{"unshare", "-n", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c", script, "bash"}, argv...)...)
+	select {
+	case <-p.done:
+	case <-time.After(6 * time.Minute):
+		t.Fatalf("%s hangs", strings.Join(argv, " "))
+	}
+	b, err := os.ReadFile(p.stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b), p.cmd.ProcessState.ExitCode()
+}
+
+// scan is what `minehound scan --output json` prints, as far as the tests look at it.
+type scan struct {
+	Schema  string
+	Verdict string
+	Gaps    []host.Gap
+	Stats   struct{ Processes int }
+}
+
+// TestWindows runs the Windows program under wine: it starts, it sees the processes there, and names what it cannot see.
+func TestWindows(t *testing.T) {
+	e2e(t)
+	w := newWine(t)
+	exe := filepath.Join(w.dir, "prefix", "drive_c", "minehound.exe")
+	if err := build(t.Context(), "windows", "amd64", exe); err != nil {
+		t.Fatal(err)
+	}
+
+	said, code := w.run(t, "timeout", "120", "wine", `C:\minehound.exe`, "version")
+	if code != 0 || !strings.HasPrefix(said, "minehound ") || !strings.Contains(said, "windows/amd64") {
+		t.Errorf("version: exit code %d, printed %q", code, said)
+	}
+
+	said, code = w.run(t, "timeout", "180", "wine", `C:\minehound.exe`, "scan", "--duration", "6s", "--output", "json")
+	var s scan
+	if err := json.Unmarshal([]byte(said), &s); err != nil {
+		t.Fatalf("scan: exit code %d, %v in %q", code, err, said)
+	}
+	if code != 0 || s.Schema != "minehound.scan/v1" || s.Verdict != "clean" {
+		t.Errorf("scan: exit code %d, schema %q, verdict %q, want a clean one:\n%s", code, s.Schema, s.Verdict, said)
+	}
+	// services.exe, plugplay.exe, svchost.exe, winedevice.exe, explorer.exe and the scanner itself.
+	if s.Stats.Processes < 5 {
+		t.Errorf("scan saw %d processes", s.Stats.Processes)
+	}
+	gaps := map[string]bool{}
+	for _, g := range s.Gaps {
+		gaps[g.Sensor] = true
+	}
+	for _, sensor := range []string{"events", "affinity", "memory", "environment", "gpu"} {
+		if !gaps[sensor] {
+			t.Errorf("scan does not name the gap %q; gaps: %+v", sensor, s.Gaps)
+		}
+	}
+	for _, sensor := range []string{"machine", "processes"} {
+		if gaps[sensor] {
+			t.Errorf("scan is blind where wine is not: %+v", s.Gaps)
+		}
+	}
+}
