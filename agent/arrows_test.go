@@ -33,6 +33,7 @@ func rooms() map[string][]string {
 		"agent/detect":       {"agent/detect/sigma", "agent/feature", "agent/host"},
 		"agent/incident":     {"agent/detect", "agent/feature", "agent/host"},
 		"agent/report":       {"agent/incident", "agent/detect", "agent/feature", "agent/host"},
+		"agent/report/spool": {"agent/report", "agent/incident"},
 		"agent/respond":      {"agent/incident", "agent/host"},
 		"agent":              {"agent/..."},
 		"rules":              {},

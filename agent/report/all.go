@@ -12,7 +12,7 @@ import (
 type AllOptions struct {
 	Queue int              // alerts that a sink may lag behind; 0 is 1024
 	Now   func() time.Time // nil is time.Now
-	Tell  func(Note)       // called from several goroutines, must not block; nil tells nobody
+	Tell  func(Note)       // called from several goroutines; nil tells nobody
 }
 
 // Multi is several sinks as one. See [All].

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -259,40 +257,6 @@ func (l *Log) shut() {
 	}
 }
 
-func (l *Log) fail(op string, err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		err = p.Err // the path stands in front already
-	}
-	return &StorageError{Op: op, Path: l.o.Path, Hint: storageHint(err), Err: err}
-}
-
-// storageHint says what a person can do about an error of the file system.
-func storageHint(err error) string {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "the disk is full: make room, what could not be written waits in memory"
-	case errors.Is(err, syscall.EROFS):
-		return "the file system is mounted read-only"
-	case errors.Is(err, os.ErrPermission):
-		return "check owner and mode of the file and its directory"
-	case errors.Is(err, syscall.ENOTDIR):
-		return "a part of the path is a file"
-	case errors.Is(err, os.ErrNotExist):
-		return "create the directory"
-	}
-	return ""
-}
-
-// syncDir makes new names in dir last. Windows cannot sync a directory and does not need to.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() //nolint:errcheck // it was only read
-	return d.Sync()
+func (l *Log) fail(op string, err error) *StorageError {
+	return NewStorageError(op, l.o.Path, err)
 }

@@ -64,7 +64,8 @@ const (
 // Bad tells whether a person should see the Note even when all is quiet.
 func (k NoteKind) Bad() bool { return k != NoteRetry && k != NoteRestored && k != NoteRepaired }
 
-// Note is what a sink tells about itself, for the program's own log.
+// Note is what a sink tells about itself, for the program's own log. A func(Note) is called from any goroutine, with the
+// sink at work: it must neither wait nor call the sink.
 type Note struct {
 	Kind  NoteKind
 	Sink  string
@@ -116,21 +117,3 @@ func (e *DeliveryError) Error() string {
 }
 
 func (e *DeliveryError) Unwrap() error { return e.Err }
-
-// StorageError says that a file or directory did not take what should be kept, and what a person can do.
-type StorageError struct {
-	Op   string // what was tried: "create", "write", "sync", "rotate", …
-	Path string
-	Hint string
-	Err  error
-}
-
-func (e *StorageError) Error() string {
-	s := fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err)
-	if e.Hint != "" {
-		s += " (" + e.Hint + ")"
-	}
-	return s
-}
-
-func (e *StorageError) Unwrap() error { return e.Err }

@@ -25,7 +25,7 @@ func (l *Log) open() error {
 	if err != nil {
 		return l.fail("open", err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := SyncDir(dir); err != nil {
 		_ = f.Close()
 		return l.fail("sync directory of", err)
 	}
