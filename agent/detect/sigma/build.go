@@ -210,7 +210,7 @@ func (r *reader) buildRegexp(it *item, v scalar) ([]*test, *Error) {
 	if parsed.Op == syntax.OpEmptyMatch {
 		return nil, r.errorf(v.line, "%s: an empty regular expression matches everything", it.key)
 	}
-	return []*test{{kind: testRegexp, re: re, needs: regexpNeeds(parsed), least: regexpLeast(parsed)}}, nil
+	return []*test{{kind: testRegexp, re: re, needs: regexpNeeds(parsed), least: regexpLeast(parsed), atEnd: regexpAtEnd(parsed)}}, nil
 }
 
 // expand replaces each %name% of a value by the values given for it. `\%` is a plain percent sign.

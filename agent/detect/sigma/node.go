@@ -57,6 +57,7 @@ type test struct {
 	re      *regexp.Regexp
 	needs   []string // testRegexp: folded texts one of which every match contains; nil when there is no such list
 	least   int      // testRegexp: bytes of the shortest match
+	atEnd   bool     // testRegexp: it can tell where the text ends
 	compare compareOp
 	part    datePart // testCompare, testPattern: take this part of the date
 	against float64

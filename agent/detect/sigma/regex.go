@@ -117,3 +117,12 @@ func shortest(list []string) int {
 	}
 	return n
 }
+
+// regexpAtEnd tells whether what follows a match has a say in it.
+func regexpAtEnd(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpEndLine, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(re.Sub, regexpAtEnd)
+}
