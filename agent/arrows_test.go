@@ -68,19 +68,20 @@ func guests() map[string][]string {
 		"github.com/spf13/cobra":                   {"cmd/..."},
 		"github.com/spf13/pflag":                   {"cmd/..."},
 		"go.yaml.in/yaml/v3":                       {"agent/config", "agent/detect/...", "rules"},
-		"golang.org/x/sys":                         {"agent/sense", "agent/store", "agent/report", "agent/control", "agent/respond"},
+		"golang.org/x/sys":                         {"agent/sense/...", "agent/store", "agent/report", "agent/control", "agent/respond"},
 		"golang.org/x/term":                        {"cmd/..."},
 		"golang.org/x/text":                        {"agent/detect/sigma"},
-		"github.com/google/go-cmp":                 {}, // tests only, as the three below
+		"golang.org/x/tools":                       {"agent/sense/tree"}, // txtar: a machine in one file
+		"github.com/google/go-cmp":                 {},                   // tests only, as the three below
 		"github.com/rogpeppe/go-internal":          {},
 		"github.com/santhosh-tekuri/jsonschema/v6": {},
 		"pgregory.net/rapid":                       {},
 	}
 }
 
-// tagged is where build tags stand.
+// tagged is where build tags stand: where the system is called. The store is among them for the lock on its directory.
 func tagged() []string {
-	return []string{"agent/sense/...", "agent/inspect/...", "agent/respond/...", "agent/control/..."}
+	return []string{"agent/sense/...", "agent/inspect/...", "agent/respond/...", "agent/control/...", "agent/store"}
 }
 
 // pure is where the same input gives the same output: no clock, no randomness.
