@@ -26,6 +26,7 @@ import (
 // delivery is one request that a receiver got.
 type delivery struct {
 	id    string // webhook-id
+	kind  string // minehound.alert.created, updated or closed
 	at    time.Time
 	alert report.Alert
 	body  []byte
@@ -61,7 +62,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	d := delivery{id: req.Header.Get("webhook-id"), at: time.Now()}
 	d.body, d.err = io.ReadAll(req.Body)
 	if d.err == nil {
-		d.err = errors.Join(verify(r.secret, req.Header, d.body, d.at), json.Unmarshal(d.body, &d.alert))
+		envelope := struct {
+			Type      string
+			Timestamp time.Time
+			Data      *report.Alert
+		}{Data: &d.alert}
+		d.err = errors.Join(verify(r.secret, req.Header, d.body, d.at), json.Unmarshal(d.body, &envelope))
+		d.kind = envelope.Type
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
