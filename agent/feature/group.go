@@ -109,7 +109,7 @@ func (g *group) forget(w *Window) {
 	if g.history == nil || w.now-g.from < window1h+coarseStep {
 		return
 	}
-	s := g.history.sum(window1h, 0, g.latest)
+	s := g.history.sum(window1h, g.latest)
 	if s.cpu >= QuietCPU.Seconds() {
 		g.from = w.now - window1h/2
 		return
@@ -118,7 +118,7 @@ func (g *group) forget(w *Window) {
 }
 
 func (g *group) share(w *Window, window time.Duration) float64 {
-	seen := w.machine.sum(window, g.since, g.latest).watched
+	seen := w.machine.between(window, max(g.latest-window, g.since), g.latest).watched
 	if !enough(seen, window) {
 		return Unknown()
 	}
@@ -128,7 +128,7 @@ func (g *group) share(w *Window, window time.Duration) float64 {
 		}
 		return g.pending / (g.latest - g.from).Seconds()
 	}
-	s := g.history.sum(window, g.since, g.latest)
+	s := g.history.sum(window, g.latest)
 	return s.cpu / seen
 }
 

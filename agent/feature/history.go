@@ -126,9 +126,13 @@ func (h *history) add(from, to time.Duration, s *sample) {
 	h.coarse.add(coarseStep, from, to, s)
 }
 
-// sum is what happened in the window of that length up to to, not before first.
-func (h *history) sum(length, first, to time.Duration) sample {
-	from := max(to-length, first)
+// sum is what happened in the window of that length up to to.
+func (h *history) sum(length, to time.Duration) sample {
+	return h.between(length, to-length, to)
+}
+
+// between is what happened in from..to, which is no longer than length.
+func (h *history) between(length, from, to time.Duration) sample {
 	switch {
 	case length <= window1m:
 		return h.fine.sum(fineStep, from, to)

@@ -89,7 +89,7 @@ func (w *Window) advance(r *record, now counters) {
 		w.charge(r, before.at, now.at, cpu.Seconds(), hole)
 	}
 	if hole {
-		if r.history == nil {
+		if r.history == nil && cpu > 0 {
 			r.from = now
 		}
 		return
@@ -132,7 +132,7 @@ func (r *record) forget() {
 	if r.last.at-r.from.at < window1h+coarseStep {
 		return
 	}
-	s := r.history.sum(window1h, 0, r.last.at)
+	s := r.history.sum(window1h, r.last.at)
 	if s.cpu >= QuietCPU.Seconds() {
 		r.from.at = r.last.at - window1h/2
 		return
@@ -216,7 +216,7 @@ func idle(share float64) float64 {
 // loaded is for a process with history.
 func (w *Window) loaded(r *record, c *CPU, age time.Duration) {
 	of := func(window time.Duration) (sample, float64) {
-		s := r.history.sum(window, r.since, r.last.at)
+		s := r.history.sum(window, r.last.at)
 		if enough(s.watched, window) {
 			return s, s.share()
 		}

@@ -143,10 +143,10 @@ func (w *Window) measureMachine(m *host.Machine) {
 	}
 	w.busy, w.steal = m.Busy, m.Steal
 	// working is, for the machine, the time in which its counters could be read.
-	if s := w.machine.sum(window10s, 0, w.now); enough(s.working, window10s) {
+	if s := w.machine.sum(window10s, w.now); enough(s.working, window10s) {
 		h.Busy10s = min(s.cpu/s.working/h.CPUs, 1)
 	}
-	if s := w.machine.sum(window1m, 0, w.now); enough(s.working, window1m) {
+	if s := w.machine.sum(window1m, w.now); enough(s.working, window1m) {
 		h.Busy1m = min(s.cpu/s.working/h.CPUs, 1)
 		if m.Steal >= 0 {
 			h.Steal1m = min(s.user/s.working/h.CPUs, 1)
@@ -255,7 +255,7 @@ func (w *Window) watched(window, since, to time.Duration) bool {
 	if w.holeEnd <= max(to-window, since) {
 		return true
 	}
-	return enough(w.machine.sum(window, since, to).watched, window)
+	return enough(w.machine.between(window, max(to-window, since), to).watched, window)
 }
 
 // update takes what a Snapshot says of a process.
