@@ -1,0 +1,245 @@
+package sense
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/minehound/minehound/agent/host"
+	"github.com/minehound/minehound/agent/sense/tree"
+)
+
+// closely looks closely at those that are due: first the busy ones, then those that are new or changed.
+func (p *processes) closely(ctx context.Context) error {
+	done := 0
+	for _, busy := range [...]bool{true, false} {
+		for i := range p.procs {
+			q, h := &p.procs[i], &p.held[i]
+			if h.hot != busy || h.dead || !p.due(q, h) {
+				continue
+			}
+			if !p.first && done >= leastClose && p.left() <= 0 {
+				p.deferred++
+				continue
+			}
+			if done%64 == 63 && ctx.Err() != nil {
+				return fmt.Errorf("look at processes: %w", ctx.Err())
+			}
+			p.closer(q, h)
+			done++
+		}
+	}
+	return nil
+}
+
+// due tells whether a process should be looked at closely now, and settles those where there is nothing to see.
+func (p *processes) due(q *host.Process, h *held) bool {
+	switch {
+	case q.ID.Born == 0 || q.State == 'Z' || q.State == 'X': // of a dead one only the counters are left
+		return false
+	case q.Kernel:
+		q.Detail, h.want = p.kernelDetail, false
+		return false
+	case h.want:
+		return true
+	case h.again && !p.told():
+		return p.uptime-h.checked >= p.o.SweepMin*9/10
+	}
+	return h.hot && p.uptime-h.checked >= recheck
+}
+
+// closer looks closely at one process.
+func (p *processes) closer(q *host.Process, h *held) {
+	old := q.Detail
+	d, print, blind, err := p.look.look(q.ID.PID, p.uptime, old, h.print)
+	if err != nil {
+		h.dead = tree.Gone(err)
+		return
+	}
+	// A process that has just been forked still shows its parent's program; one that changed its name may have done so
+	// before its new arguments were in place.
+	h.again = !h.again && p.uptime-bornUptime(q.ID) < young
+	h.want, h.checked, h.print, h.blind = false, p.uptime, print, blind
+	if d == old {
+		return
+	}
+	if old != nil && d.ExeFile == old.ExeFile && d.ExeSHA256 == "" {
+		d.ExeSHA256 = old.ExeSHA256
+	}
+	if old != nil && (d.Exe != old.Exe || d.ExeFile != old.ExeFile) {
+		h.announce, h.hashFailed = true, false
+		h.mapsReads = 0
+	}
+	q.Detail = d
+}
+
+// nameEnded completes what the kernel told about processes that ended: who they were is only known here. Those that never
+// ran a program of their own, and so were never told of, are taken out.
+func (p *processes) nameEnded(snap *host.Snapshot) {
+	n := 0
+	for _, e := range snap.Events {
+		if e.Kind == host.ProcessEnded && e.ID.Born == 0 && !p.whoEnded(&e, snap.Events[:n]) {
+			continue
+		}
+		snap.Events[n] = e
+		n++
+	}
+	clear(snap.Events[n:])
+	snap.Events = snap.Events[:n]
+}
+
+func (p *processes) whoEnded(e *host.Event, before []host.Event) bool {
+	if j := started(before, e.ID.PID); j >= 0 {
+		at := e.At
+		*e = before[j]
+		e.Kind, e.At = host.ProcessEnded, at
+		return true
+	}
+	i := p.find(e.ID.PID)
+	if i < 0 || p.procs[i].ID.Born == 0 {
+		return false
+	}
+	q := &p.procs[i]
+	e.ID, e.Name, e.Detail = q.ID, q.Name, q.Detail
+	p.parent(e, q.Parent)
+	return true
+}
+
+// started finds the last event that says that a PID started.
+func started(events []host.Event, pid int) int {
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Kind == host.ProcessStarted && events[i].ID.PID == pid {
+			return i
+		}
+	}
+	return -1
+}
+
+// parent fills in who the parent is.
+func (p *processes) parent(e *host.Event, pid int) {
+	e.Parent = host.ProcID{PID: pid}
+	if i := p.find(pid); i >= 0 {
+		e.Parent, e.ParentName, e.ParentDetail = p.procs[i].ID, p.procs[i].Name, p.procs[i].Detail
+	}
+}
+
+// adopt takes over what was read when a program started: it is known already, and it is what was really started. What
+// could not be read then is read now.
+func (p *processes) adopt(events []host.Event) {
+	for k := range events {
+		e := &events[k]
+		if e.Kind != host.ProcessStarted {
+			continue
+		}
+		i := p.find(e.ID.PID)
+		if i < 0 || p.procs[i].ID != e.ID {
+			continue
+		}
+		q, h := &p.procs[i], &p.held[i]
+		h.announce, h.hashFailed, h.mapsReads = false, false, 0
+		if e.Detail == nil {
+			h.want = true
+			continue
+		}
+		q.Detail, h.print, h.want, h.again, h.checked = e.Detail, 0, h.hot, false, p.uptime
+	}
+}
+
+// tell makes events of the differences between two looks.
+func (p *processes) tell(snap *host.Snapshot) {
+	first := len(snap.Events)
+	for i := range p.procs {
+		q, h := &p.procs[i], &p.held[i]
+		if !h.announce || h.want && q.State != 'Z' || q.ID.Born == 0 {
+			continue
+		}
+		h.announce = false
+		if q.Kernel {
+			continue
+		}
+		e := host.Event{Kind: host.ProcessStarted, ID: q.ID, Name: q.Name, Detail: q.Detail, At: snap.At.Add(min(bornUptime(q.ID)-p.uptime, 0))}
+		p.parent(&e, q.Parent)
+		snap.Events = append(snap.Events, e)
+	}
+	for _, e := range p.ended {
+		e.At = snap.At
+		if e.Kind == host.ProcessStarted {
+			e.At = snap.At.Add(min(bornUptime(e.ID)-p.uptime, 0))
+		}
+		p.parent(&e, e.Parent.PID)
+		snap.Events = append(snap.Events, e)
+	}
+	slices.SortStableFunc(snap.Events[first:], func(a, b host.Event) int { return a.At.Compare(b.At) })
+}
+
+// settle counts what the Gaps tell. Where somebody else tells of starts, nobody waits for them here.
+func (p *processes) settle() {
+	told := p.told()
+	p.denied.n, p.unreadable.n, p.late.n, p.longArgs.n, p.longEnv.n, p.longMaps.n, p.manyThreads.n, p.damaged.n = 0, 0, 0, 0, 0, 0, 0, 0
+	p.waiting.n = p.deferred
+	unborn := 0
+	for i := range p.procs {
+		q, h := &p.procs[i], &p.held[i]
+		h.announce = h.announce && !told
+		q.Effort = h.effort
+		count := func(t *tally, yes bool) {
+			if yes {
+				t.n++
+			}
+		}
+		if q.ID.Born == 0 {
+			unborn++
+		}
+		count(&p.denied, h.refused && q.ID.Born == 0)
+		count(&p.unreadable, h.blind&noRights != 0)
+		count(&p.longArgs, h.blind&argsCut != 0)
+		count(&p.longEnv, h.blind&envCut != 0)
+		count(&p.damaged, h.blind&notParsed != 0)
+		count(&p.longMaps, h.longMaps)
+		count(&p.manyThreads, h.effort != nil && h.effort.ThreadsMore > 0)
+		// A look more is granted: looks do not come on the dot.
+		count(&p.late, !h.refused && p.uptime-q.Looked > p.o.SweepMax+2*p.o.SweepMin)
+	}
+	if unborn > 0 {
+		p.forget()
+	}
+}
+
+// forget takes those out of the table of which nothing is known but the PID: not even which process that is.
+func (p *processes) forget() {
+	n := 0
+	for i := range p.procs {
+		if p.procs[i].ID.Born == 0 {
+			p.drop(&p.held[i])
+			continue
+		}
+		p.procs[n], p.held[n] = p.procs[i], p.held[i]
+		n++
+	}
+	clear(p.procs[n:])
+	clear(p.held[n:])
+	p.procs, p.held = p.procs[:n], p.held[:n]
+}
+
+// gaps says what was not seen.
+func (p *processes) gaps(snap *host.Snapshot) {
+	add := func(sensor, reason string) {
+		if reason != "" {
+			snap.Gaps = append(snap.Gaps, host.Gap{Sensor: sensor, Reason: reason})
+		}
+	}
+	name := p.Name()
+	if len(p.pids) > 0 && p.pids[0] != 1 {
+		add(name, "process 1 is not listed: processes of other users are hidden (hidepid)")
+	}
+	add(name, p.denied.reason("processes may not be looked at (hidepid)"))
+	add(name, p.unreadable.reason("processes show neither executable nor environment nor memory: more rights are needed"))
+	add(name, p.longArgs.reason("processes have more arguments than are read"))
+	add(name, p.longEnv.reason("processes have more environment than is read"))
+	add(name, p.longMaps.reason("processes have more memory mappings than are read: what they map is unknown"))
+	add(name, p.manyThreads.reason("busy processes have more threads than are read at once: they are read in turns"))
+	add(name, p.damaged.reason("processes have files that are not understood"))
+	add("budget", p.late.reason("quiet processes are looked at more seldom than they should be, to stay within the CPU budget"))
+	add("budget", p.waiting.reason("closer looks had to wait, to stay within the CPU budget"))
+	add("hash", p.hash.gap())
+}

@@ -1,0 +1,422 @@
+package sense
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minehound/minehound/agent/host"
+	"github.com/minehound/minehound/agent/sense/procfs"
+	"github.com/minehound/minehound/agent/sense/tree"
+)
+
+const (
+	// ringSize is how many events wait for the next look; two seconds of two thousand starts and ends.
+	ringSize = 4096
+	// maxParents is how many parents are remembered, so that a shell that starts many programs is read once.
+	maxParents = 512
+	// atOnce bounds the messages that are taken before the budget is asked again.
+	atOnce = 64
+	// rest is how long nothing is read when the budget for events is used up.
+	rest = 100 * time.Millisecond
+	// answerWithin is how long the kernel may take to answer the request to listen. It answers at once or, outside the
+	// machine's own PID namespace, never.
+	answerWithin = 300 * time.Millisecond
+)
+
+// connector is the sensor of starting and ending processes. Its goroutine reads a program at the moment the kernel says
+// that it was executed.
+type connector struct {
+	fd, wake int
+	at       places
+	look     *closer
+	clock    clock
+	pay      budget
+	parents  map[int]parent
+	line     []byte
+	in       []byte
+	changes  []procfs.Change
+
+	listening atomic.Bool
+	ended     chan struct{}
+	closing   sync.Once
+
+	mu      sync.Mutex
+	ring    []host.Event // at most ringSize
+	lost    tally        // no room
+	skipped tally        // no budget
+	dropped tally        // by the kernel, times
+	missed  tally        // ended too soon
+	err     error        // why it does not listen any more
+}
+
+type parent struct {
+	id     host.ProcID
+	name   string
+	detail *host.Detail
+}
+
+// connectorSensor opens the connector where it is wanted and permitted, and otherwise a sensor that says why not. told is
+// whether it tells of processes at the moment.
+func connectorSensor(o Options) (s Sensor, told func() bool) {
+	never := func() bool { return false }
+	if !o.Connector {
+		return blind{"events", fmt.Errorf("process events are switched off: starts are seen at looks only: %w", ErrUnsupported)}, never
+	}
+	c, err := openConnector(o)
+	if err != nil {
+		return blind{"events", fmt.Errorf("process events: starts are seen at looks only: %w", err)}, never
+	}
+	return c, c.listening.Load
+}
+
+func openConnector(o Options) (*connector, error) {
+	at, err := live(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &connector{
+		fd: -1, wake: -1, at: at, look: newCloser(at, o), clock: liveClock(), pay: newBudget(o.EventBudget, 50*time.Second),
+		parents: make(map[int]parent), line: make([]byte, 4096), in: make([]byte, 8192), ended: make(chan struct{}),
+	}
+	if err := c.open(); err != nil {
+		c.free()
+		return nil, err
+	}
+	c.listening.Store(true)
+	go c.run()
+	return c, nil
+}
+
+// open makes the socket, asks the kernel to tell of processes and waits for its answer.
+func (c *connector) open() error {
+	var err error
+	if c.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	c.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR)
+	if err != nil {
+		return fmt.Errorf("socket: %w", notHere(err))
+	}
+	if err := c.filter(); err != nil {
+		return fmt.Errorf("filter: %w", err)
+	}
+	// More room than the default where permitted; what does not fit is counted.
+	if unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20) != nil {
+		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
+	}
+	const group = 1 // CN_IDX_PROC
+	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: group}); err != nil {
+		return fmt.Errorf("bind: %w", notHere(err))
+	}
+	if err := unix.Sendto(c.fd, procfs.ListenRequest(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("ask to listen: %w", notHere(err))
+	}
+	return c.answer()
+}
+
+// notHere makes the kernel's refusals the sensors'.
+func notHere(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: needs CAP_NET_ADMIN", ErrPermission)
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("%w: no process connector in this kernel or network namespace", ErrUnsupported)
+	}
+	return err
+}
+
+// filter has the kernel wake this program only for what is used: programs executed, processes (not threads) ended, and the
+// answer to the request. Otherwise every thread of every program would.
+func (c *connector) filter() error {
+	const (
+		what, thread, process = 16 + 20, 16 + 20 + 16, 16 + 20 + 16 + 4 // offsets of struct proc_event in the message
+		load                  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal                 = unix.BPF_JMP | unix.BPF_JEQ
+	)
+	big := func(n uint32) uint32 { // the filter sees words in network order
+		b := (*[4]byte)(unsafe.Pointer(&n))
+		return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	}
+	program := []unix.SockFilter{
+		{Code: load, K: what},
+		{Code: equal | unix.BPF_K, K: big(0x00000002), Jt: 6}, // exec
+		{Code: equal | unix.BPF_K, K: 0, Jt: 5},               // answer
+		{Code: equal | unix.BPF_K, K: big(0x80000000), Jf: 5}, // exit
+		{Code: load, K: thread},
+		{Code: unix.BPF_MISC | unix.BPF_TAX},
+		{Code: load, K: process},
+		{Code: equal | unix.BPF_X, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	}
+	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	return unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
+}
+
+func (c *connector) answer() error {
+	for deadline := time.Now().Add(answerWithin); ; {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("no answer from the kernel: %w outside the machine's own PID namespace", ErrPermission)
+		}
+		polls := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(polls, int(left/time.Millisecond)+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("poll: %w", err)
+		}
+		if polls[0].Revents == 0 {
+			continue
+		}
+		changes, err := c.receive()
+		if err != nil {
+			return err
+		}
+		for _, change := range changes {
+			if change.Kind != procfs.Answered {
+				continue
+			}
+			if change.Err != 0 {
+				return notHere(unix.Errno(change.Err))
+			}
+			return nil
+		}
+	}
+}
+
+// receive reads one message from the kernel; none when there is none. Nobody else is believed.
+func (c *connector) receive() ([]procfs.Change, error) {
+	n, from, err := unix.Recvfrom(c.fd, c.in, 0)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil, nil
+	case errors.Is(err, unix.ENOBUFS):
+		c.mu.Lock()
+		c.dropped.n++
+		c.mu.Unlock()
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
+		return nil, nil
+	}
+	c.changes, err = procfs.ParseConnector(c.in[:n], c.changes[:0])
+	if err != nil {
+		c.mu.Lock()
+		c.lost.n++
+		c.mu.Unlock()
+	}
+	return c.changes, nil
+}
+
+// run waits for the kernel until it is told to end.
+func (c *connector) run() {
+	runtime.LockOSThread() // its CPU time is measured by thread
+	defer runtime.UnlockOSThread()
+	defer close(c.ended)
+	defer c.listening.Store(false)
+	if _, up, err := c.clock.now(); err == nil {
+		c.pay.last = up
+	}
+	for {
+		polls := []unix.PollFd{{Fd: int32(c.wake), Events: unix.POLLIN}, {Fd: int32(c.fd), Events: unix.POLLIN}}
+		timeout := -1
+		if c.pay.credit < 0 { // the kernel keeps what comes, as far as its buffer goes
+			polls, timeout = polls[:1], int(rest/time.Millisecond)
+		}
+		if _, err := unix.Poll(polls, timeout); err != nil && !errors.Is(err, unix.EINTR) {
+			c.fail(fmt.Errorf("poll: %w", err))
+			return
+		}
+		if polls[0].Revents != 0 {
+			return
+		}
+		if err := c.batch(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+}
+
+func (c *connector) fail(err error) {
+	c.mu.Lock()
+	c.err = fmt.Errorf("process events ended: starts are seen at looks only: %w", err)
+	c.mu.Unlock()
+}
+
+// batch takes what has come, a bounded number of messages, and pays for it.
+func (c *connector) batch() error {
+	before := c.clock.cost()
+	at, up, err := c.clock.now()
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
+	c.pay.earn(up)
+	for range atOnce {
+		changes, err := c.receive()
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 {
+			break
+		}
+		for _, change := range changes {
+			switch change.Kind {
+			case procfs.Executed:
+				c.executed(change.PID, at, up, c.pay.credit > c.clock.cost()-before)
+			case procfs.Exited:
+				delete(c.parents, change.PID)
+				c.put(host.Event{At: at, Kind: host.ProcessEnded, ID: host.ProcID{PID: change.PID}})
+			}
+		}
+	}
+	c.pay.spend(c.clock.cost() - before)
+	return nil
+}
+
+// executed reads a program that has just started. Without budget it is only counted: what still runs at the next look is
+// seen then.
+func (c *connector) executed(pid int, at time.Time, up time.Duration, affordable bool) {
+	if !affordable {
+		delete(c.parents, pid)
+		c.mu.Lock()
+		c.skipped.n++
+		c.mu.Unlock()
+		return
+	}
+	self, above, ok := c.read(pid, up)
+	if !ok {
+		c.mu.Lock()
+		c.missed.n++
+		c.mu.Unlock()
+		return
+	}
+	e := host.Event{At: at, Kind: host.ProcessStarted, ID: self.id, Name: self.name, Detail: self.detail, Parent: host.ProcID{PID: above}}
+	if p, ok := c.parent(above, up); ok {
+		e.Parent, e.ParentName, e.ParentDetail = p.id, p.name, p.detail
+	}
+	c.remember(self)
+	c.put(e)
+}
+
+// read reads one process and tells its parent.
+func (c *connector) read(pid int, up time.Duration) (p parent, above int, ok bool) {
+	s, ok := c.stat(pid)
+	if !ok {
+		return p, 0, false
+	}
+	p = parent{id: host.ProcID{PID: pid, Born: s.Born}, name: string(s.Comm)}
+	if d, _, _, err := c.look.look(pid, up, nil, 0); err == nil {
+		p.detail = d
+	}
+	return p, s.Parent, true
+}
+
+func (c *connector) stat(pid int) (s procfs.Stat, ok bool) {
+	line, err := c.at.proc.Read(c.line[:0], c.look.of(pid, "stat"), cap(c.line)-1)
+	if err != nil && !errors.Is(err, tree.ErrLonger) {
+		return s, false
+	}
+	return s, procfs.ParseStat(line, &s) == nil
+}
+
+// parent reads the parent, or remembers it.
+func (c *connector) parent(pid int, up time.Duration) (parent, bool) {
+	if pid <= 0 {
+		return parent{}, false
+	}
+	s, ok := c.stat(pid)
+	if !ok {
+		return parent{}, false
+	}
+	if p, known := c.parents[pid]; known && p.id.Born == s.Born {
+		return p, true
+	}
+	if s.Kernel {
+		return parent{id: host.ProcID{PID: pid, Born: s.Born}, name: string(s.Comm)}, true
+	}
+	p, _, ok := c.read(pid, up)
+	if ok {
+		c.remember(p)
+	}
+	return p, ok
+}
+
+func (c *connector) remember(p parent) {
+	if len(c.parents) >= maxParents {
+		clear(c.parents)
+	}
+	c.parents[p.id.PID] = p
+}
+
+func (c *connector) put(e host.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ring) >= ringSize {
+		c.lost.n++
+		return
+	}
+	c.ring = append(c.ring, e)
+}
+
+// Name implements [Sensor].
+func (c *connector) Name() string { return "events" }
+
+// Sense implements [Sensor]: it hands over what has come since the look before.
+func (c *connector) Sense(_ context.Context, snap *host.Snapshot) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	snap.Events = append(snap.Events, c.ring...)
+	clear(c.ring)
+	c.ring = c.ring[:0]
+	for _, g := range []struct {
+		t    *tally
+		what string
+	}{
+		{&c.lost, "events lost: more than wait for a look"},
+		{&c.skipped, "starts not read at once, to stay within the budget for events"},
+		{&c.missed, "programs ended before they could be read"},
+		{&c.dropped, "times the kernel dropped events: more came than were read"},
+	} {
+		if r := g.t.reason(g.what); r != "" {
+			snap.Gaps = append(snap.Gaps, host.Gap{Sensor: c.Name(), Reason: r})
+			g.t.n = 0
+		}
+	}
+	return c.err
+}
+
+// Close implements [io.Closer]. It returns when the goroutine has ended.
+func (c *connector) Close() error {
+	var err error
+	c.closing.Do(func() {
+		one := [8]byte{1} // any number but 0, in any byte order
+		if _, err = unix.Write(c.wake, one[:]); err != nil {
+			err = fmt.Errorf("wake the listener: %w", err)
+			return
+		}
+		<-c.ended
+		c.free()
+	})
+	return err
+}
+
+func (c *connector) free() {
+	for _, fd := range []int{c.fd, c.wake} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	for _, t := range []tree.Tree{c.at.proc, c.at.sys, c.at.etc} {
+		if l, ok := t.(*tree.Live); ok {
+			_ = l.Close()
+		}
+	}
+}

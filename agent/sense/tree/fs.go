@@ -1,0 +1,98 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+
+	"github.com/minehound/minehound/agent/host"
+)
+
+// FS is fsys as a Tree. Links are read where fsys is an [fs.ReadLinkFS], and a file has an id where its Sys is a
+// host.FileID or what os.Stat makes.
+func FS(fsys fs.FS) Tree { return tree{fsys} }
+
+type tree struct{ fsys fs.FS }
+
+func (t tree) Read(dst, name []byte, limit int) ([]byte, error) {
+	f, err := t.fsys.Open(clean(name))
+	if err != nil {
+		return dst, ended(err)
+	}
+	defer f.Close()
+	n := len(dst)
+	dst = slices.Grow(dst, limit+1)
+	for len(dst)-n <= limit {
+		m, err := f.Read(dst[len(dst) : n+limit+1])
+		dst = dst[:len(dst)+m]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return dst, ended(err)
+		}
+	}
+	if len(dst)-n > limit {
+		return dst[:n+limit], ErrLonger
+	}
+	return dst, nil
+}
+
+func (t tree) Link(dst, name []byte) ([]byte, error) {
+	to, err := fs.ReadLink(t.fsys, clean(name))
+	if err != nil {
+		return dst, ended(err)
+	}
+	return append(dst, to...), nil
+}
+
+func (t tree) Numbers(dst []int, dir []byte) ([]int, error) {
+	entries, err := fs.ReadDir(t.fsys, clean(dir))
+	if err != nil {
+		return dst, ended(err)
+	}
+	n := len(dst)
+	for _, e := range entries {
+		if pid, err := strconv.ParseUint(e.Name(), 10, 31); err == nil && pid > 0 && e.Name()[0] != '0' && e.Name()[0] != '+' {
+			dst = append(dst, int(pid))
+		}
+	}
+	slices.Sort(dst[n:])
+	return dst, nil
+}
+
+func (t tree) Stat(name []byte) (File, error) {
+	info, err := fs.Stat(t.fsys, clean(name))
+	if err != nil {
+		return File{}, ended(err)
+	}
+	f := File{Size: info.Size(), Modified: info.ModTime().UnixNano(), Regular: info.Mode().IsRegular()}
+	if id, ok := info.Sys().(host.FileID); ok {
+		f.ID = id
+	} else {
+		f.ID = fileID(info)
+	}
+	return f, nil
+}
+
+func (t tree) Open(name []byte) (io.ReadCloser, error) {
+	f, err := t.fsys.Open(clean(name))
+	if err != nil {
+		return nil, ended(err)
+	}
+	return f, nil
+}
+
+func clean(name []byte) string { return path.Clean(string(name)) }
+
+// ended makes what the kernel says about a process that has just ended what it says about one that is not there.
+func ended(err error) error {
+	if noProcess(err) {
+		return fmt.Errorf("%w (%w)", fs.ErrNotExist, err)
+	}
+	return err
+}

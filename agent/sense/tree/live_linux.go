@@ -1,0 +1,231 @@
+package tree
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minehound/minehound/agent/host"
+)
+
+// Live is a directory of this machine. It allocates only to grow the buffers it keeps and those it is given. It is not safe
+// for concurrent use: every goroutine opens its own.
+type Live struct {
+	root    int
+	name    []byte // the path of a call, ended by NUL for the kernel
+	entries []byte
+	closed  bool
+}
+
+// OpenLive opens the directory.
+func OpenLive(dir string) (*Live, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return &Live{root: fd, entries: make([]byte, 32<<10)}, nil
+}
+
+// Close closes the directory. Kept files are the caller's to drop.
+func (l *Live) Close() error {
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	if err := unix.Close(l.root); err != nil {
+		return fmt.Errorf("close directory: %w", err)
+	}
+	return nil
+}
+
+// failure keeps the two errors that callers tell apart and gives the others as the kernel's number, which is an error that
+// costs no memory.
+func failure(e unix.Errno) error {
+	switch e {
+	case unix.ENOENT, unix.ESRCH, unix.ENOTDIR:
+		return fs.ErrNotExist
+	case unix.EACCES, unix.EPERM:
+		return fs.ErrPermission
+	}
+	return e
+}
+
+func refused(err error) error {
+	if e, ok := err.(unix.Errno); ok { //nolint:errorlint // x/sys wraps nothing, and errors.As would allocate
+		return failure(e)
+	}
+	return err
+}
+
+func (l *Live) open(path []byte, flags uintptr) (int, error) {
+	l.name = append(append(l.name[:0], path...), 0)
+	for {
+		fd, _, e := unix.Syscall6(unix.SYS_OPENAT, uintptr(l.root), uintptr(unsafe.Pointer(unsafe.SliceData(l.name))),
+			flags|unix.O_CLOEXEC, 0, 0, 0)
+		switch e {
+		case 0:
+			return int(fd), nil
+		case unix.EINTR:
+		default:
+			return -1, failure(e)
+		}
+	}
+}
+
+// Read implements [Reader].
+func (l *Live) Read(dst, path []byte, limit int) ([]byte, error) {
+	fd, err := l.open(path, unix.O_RDONLY)
+	if err != nil {
+		return dst, err
+	}
+	defer unix.Close(fd)
+	end := len(dst) + limit
+	for len(dst) <= end {
+		if len(dst) == cap(dst) {
+			dst = slices.Grow(dst, min(max(4096, len(dst)), end+1-len(dst)))
+		}
+		n, err := read(fd, dst[len(dst):min(cap(dst), end+1)])
+		if err != nil {
+			return dst, err
+		}
+		if n == 0 {
+			return dst, nil
+		}
+		dst = dst[:len(dst)+n]
+	}
+	return dst[:end], ErrLonger
+}
+
+func read(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, refused(err)
+		}
+	}
+}
+
+// Link implements [Reader].
+func (l *Live) Link(dst, path []byte) ([]byte, error) {
+	const room = unix.PathMax
+	dst = slices.Grow(dst, room)
+	l.name = append(append(l.name[:0], path...), 0)
+	n, _, e := unix.Syscall6(unix.SYS_READLINKAT, uintptr(l.root), uintptr(unsafe.Pointer(unsafe.SliceData(l.name))),
+		uintptr(unsafe.Pointer(unsafe.SliceData(dst[len(dst):cap(dst)]))), room, 0, 0)
+	if e != 0 {
+		return dst, failure(e)
+	}
+	return dst[:len(dst)+int(n)], nil
+}
+
+// Numbers implements [Lister].
+func (l *Live) Numbers(dst []int, dir []byte) ([]int, error) {
+	fd := l.root
+	if len(dir) == 1 && dir[0] == '.' {
+		if _, err := unix.Seek(fd, 0, io.SeekStart); err != nil {
+			return dst, fmt.Errorf("rewind: %w", err)
+		}
+	} else {
+		var err error
+		if fd, err = l.open(dir, unix.O_RDONLY|unix.O_DIRECTORY); err != nil {
+			return dst, err
+		}
+		defer unix.Close(fd)
+	}
+	first := len(dst)
+	for {
+		n, err := unix.Getdents(fd, l.entries)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return dst, refused(err)
+		}
+		if n <= 0 {
+			break
+		}
+		dst = numbers(dst, l.entries[:n])
+	}
+	if !slices.IsSorted(dst[first:]) {
+		slices.Sort(dst[first:])
+	}
+	return dst, nil
+}
+
+// numbers reads struct linux_dirent64, see getdents(2).
+func numbers(dst []int, b []byte) []int {
+	const header = 19
+	for len(b) >= header {
+		size := int(binary.NativeEndian.Uint16(b[16:]))
+		if size < header || size > len(b) {
+			return dst
+		}
+		n := 0
+		for _, c := range b[header:size] {
+			if c == 0 {
+				break
+			}
+			if c < '0' || c > '9' || n > 1<<30/10 {
+				n = 0
+				break
+			}
+			n = n*10 + int(c-'0')
+		}
+		if n > 0 {
+			dst = append(dst, n)
+		}
+		b = b[size:]
+	}
+	return dst
+}
+
+// Stat implements [Filer].
+func (l *Live) Stat(path []byte) (File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(l.root, string(path), &st, 0); err != nil {
+		return File{}, refused(err)
+	}
+	return File{
+		ID:       host.FileID{Dev: uint64(st.Dev), Ino: st.Ino},
+		Size:     st.Size,
+		Modified: st.Mtim.Nano(),
+		Regular:  st.Mode&unix.S_IFMT == unix.S_IFREG,
+	}, nil
+}
+
+// Open implements [Filer].
+func (l *Live) Open(path []byte) (io.ReadCloser, error) {
+	fd, err := l.open(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), string(path)), nil
+}
+
+// Keep implements [Keeper].
+func (l *Live) Keep(path []byte) (int, error) { return l.open(path, unix.O_RDONLY) }
+
+// Again implements [Keeper].
+func (l *Live) Again(kept int, dst []byte) (int, error) {
+	for {
+		n, err := unix.Pread(kept, dst, 0)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, refused(err)
+		}
+	}
+}
+
+// Drop implements [Keeper].
+func (l *Live) Drop(kept int) { _ = unix.Close(kept) }
