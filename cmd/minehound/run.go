@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/minehound/minehound/agent"
+	"github.com/minehound/minehound/agent/config"
+	"github.com/minehound/minehound/agent/detect"
+	"github.com/minehound/minehound/agent/feature"
+	"github.com/minehound/minehound/agent/host"
+	"github.com/minehound/minehound/agent/incident"
+	"github.com/minehound/minehound/agent/report"
+	"github.com/minehound/minehound/agent/store"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "run", Short: "watch this machine until told to stop: the service, in the foreground", Args: args(cobra.NoArgs),
+		Long: "Watches this machine, writes the alert log and posts to the webhooks. The configuration and the rules are read\n" +
+			"again on SIGHUP and when their files change; what cannot be honoured then leaves the last good ones in force.\n" +
+			"SIGTERM and Ctrl-C end it cleanly.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := p.serve(cmd.Context())
+			if errors.As(err, new(interrupted)) {
+				return nil // being told to stop is how a service ends
+			}
+			return err
+		},
+	}
+}
+
+// service is the running agent.
+type service struct {
+	p       *program
+	log     zerolog.Logger
+	config  *config.Config
+	sinks   *exchange
+	store   *store.Store
+	changes chan agent.Change
+	gaps    []host.Gap
+}
+
+func (p *program) serve(ctx context.Context) (err error) {
+	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end the service
+	s := &service{p: p, log: p.log(), changes: make(chan agent.Change, 1)}
+	if s.config, err = p.config(); err != nil {
+		return err
+	}
+	rs, err := p.ruleset(s.config, thisOS())
+	if err != nil {
+		return err
+	}
+	for _, w := range s.config.Warnings {
+		s.log.Warn().Msg(w)
+	}
+	if s.store, err = store.Open(s.config.StateDir); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.store.Close()) }()
+	opened, err := p.openSinks(s.config, s.log)
+	if err != nil {
+		return err
+	}
+	s.sinks = &exchange{now: opened}
+	defer func() { s.closeSinks() }()
+	line, done, err := s.prepare(ctx, rs)
+	if err != nil {
+		return err
+	}
+	defer done()
+	watch, err := s.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer watch()
+	s.log.Info().Str("version", readVersion().Version).Int("rules", working(rs)).Strs("config", s.config.Files).
+		Str("alerts", s.config.Log.Path).Int("webhooks", len(s.config.Webhooks)).Msg("watching")
+	err = agent.Run(ctx, line)
+	s.log.Info().AnErr("why", err).Msg("stopping")
+	return err
+}
+
+// prepare takes the first look and builds everything that needs to know the machine.
+func (s *service) prepare(ctx context.Context, rs *detect.Ruleset) (agent.Pipeline, func(), error) {
+	var none agent.Pipeline
+	live, done, err := s.p.live(s.config, senseOptions(s.config, true), func(err error) { s.log.Error().Err(err).Msg("a look failed") })
+	if err != nil {
+		return none, nil, err
+	}
+	first, err := agent.Peek(ctx, live)
+	if err != nil {
+		done()
+		return none, nil, sensing(err)
+	}
+	line, tracker, err := s.p.pipeline(rs, allowList(s.config), first.First.Machine.Identity, os.Getpid())
+	if err != nil {
+		done()
+		return none, nil, err
+	}
+	s.restore(line.Window, tracker)
+	line.Source, line.Sink, line.Changes = first, s.sinks, s.changes
+	line.Save, line.Watch = s.save, s.see
+	line.Trouble = func(err error) { s.log.Error().Err(err).Msg("trouble") }
+	return line, done, nil
+}
+
+// The documents in the store. The version of one goes up when an older program could not read it.
+const (
+	windowDocument, windowVersion = "window", 1
+	casesDocument, casesVersion   = "cases", 1
+)
+
+// restore goes on where the last run ended. What cannot be read is told and begun anew.
+func (s *service) restore(w *feature.Window, t *incident.Tracker) {
+	var window feature.State
+	if loadDocument(s, windowDocument, windowVersion, &window) {
+		if err := w.Restore(window); err != nil {
+			s.log.Error().Err(err).Msg("the long windows begin anew")
+		}
+	}
+	var cases incident.State
+	if loadDocument(s, casesDocument, casesVersion, &cases) {
+		if err := t.Restore(cases); err != nil {
+			s.log.Error().Err(err).Msg("the open cases are lost")
+		}
+	}
+}
+
+func loadDocument[T any](s *service, name string, version int, v *T) bool {
+	warning, err := store.Load(s.store, name, version, v)
+	if warning != nil {
+		s.log.Error().Err(warning.Reason).Str("document", warning.Name).Str("kept_as", warning.Moved).Msg("a damaged document was set aside")
+	}
+	if err != nil && !errors.Is(err, store.ErrAbsent) {
+		s.log.Error().Err(err).Str("document", name).Msg("saved state cannot be used")
+	}
+	return err == nil
+}
+
+func (s *service) save(st agent.State) error {
+	return errors.Join(
+		store.Save(s.store, casesDocument, casesVersion, &st.Cases),
+		store.Save(s.store, windowDocument, windowVersion, &st.Window),
+	)
+}
+
+// see logs what changed.
+func (s *service) see(seen *agent.Seen) {
+	for i := range seen.Changed {
+		in := &seen.Changed[i]
+		event := s.log.Info()
+		if in.Verdict >= incident.Exposed && in.Allowed == nil && in.Status != incident.Closed {
+			event = s.log.Warn()
+		}
+		event.Str("case", in.ID).Str("status", string(in.Status)).Stringer("verdict", in.Verdict).
+			Float64("score", incident.Score(in.Sum.Total)).Int("pid", in.Subject.ID.PID).
+			Str("name", report.Clean(in.Subject.Name, 64)).Str("exe", report.Clean(in.Subject.Exe, 256)).
+			Bool("allowed", in.Allowed != nil).Msg("case " + string(in.Status))
+	}
+	gaps := seen.Snapshot.Gaps
+	if slices.Equal(gaps, s.gaps) {
+		return
+	}
+	for _, g := range gaps {
+		if !slices.Contains(s.gaps, g) {
+			s.log.Warn().Str("sensor", g.Sensor).Str("reason", report.Clean(g.Reason, 400)).Msg("cannot see")
+		}
+	}
+	for _, g := range s.gaps {
+		if !slices.ContainsFunc(gaps, func(o host.Gap) bool { return o.Sensor == g.Sensor }) {
+			s.log.Info().Str("sensor", g.Sensor).Msg("can see again")
+		}
+	}
+	s.gaps = slices.Clone(gaps)
+}
+
+// watch reads the configuration again whenever that is asked for. What it returns ends that.
+func (s *service) watch(ctx context.Context) (func(), error) {
+	ctx, cancel := context.WithCancel(ctx)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	w, err := newWatcher(s.targets())
+	if err != nil {
+		s.log.Error().Err(err).Msg("changed files are not noticed; SIGHUP still works")
+		w = &watcher{changed: make(chan struct{})}
+	}
+	done := make(chan struct{}, 2)
+	go func() {
+		defer func() { done <- struct{}{} }()
+		if w.notify != nil {
+			w.run(ctx, func(err error) { s.log.Error().Err(err).Msg("watching files") })
+		}
+	}()
+	go func() {
+		defer func() { done <- struct{}{} }()
+		for {
+			why := "files changed"
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+				why = "SIGHUP"
+				if err := s.sinks.reopenLog(); err != nil {
+					s.log.Error().Err(err).Msg("alert log")
+				}
+			case <-w.changed:
+			}
+			s.reload(why)
+			w.retarget(s.targets())
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		cancel()
+		<-done
+		<-done
+		if w.notify != nil {
+			_ = w.close() // nothing is watched any more
+		}
+	}, nil
+}
+
+// targets is what a change of must be noticed.
+func (s *service) targets() []string {
+	list := slices.Concat(s.config.Files, s.config.Dirs, s.config.Rules.Dirs)
+	for i := range s.config.Webhooks {
+		if name := s.config.Webhooks[i].SecretFile; name != "" {
+			list = append(list, filepath.Clean(name))
+		}
+	}
+	return list
+}
+
+// reload reads configuration and rules again and puts them in force between two looks; when anything in them cannot be
+// honoured, everything stays as it is.
+func (s *service) reload(why string) {
+	c, err := s.p.config()
+	if err != nil {
+		s.refused(why, err)
+		return
+	}
+	rs, err := s.p.ruleset(c, thisOS())
+	if err != nil {
+		s.refused(why, err)
+		return
+	}
+	allow := allowList(c)
+	if _, err := incident.NewTracker(incident.Options{Allow: allow}); err != nil {
+		s.refused(why, err)
+		return
+	}
+	if s.config.Look != c.Look || s.config.Events != c.Events || s.config.StateDir != c.StateDir {
+		s.log.Warn().Msg("look, events and state_dir take effect at the next start")
+		c.StateDir = s.config.StateDir
+	}
+	if !sameSinks(s.config, c) {
+		open := func(c *config.Config) func() (*sinks, error) {
+			return func() (*sinks, error) { return s.p.openSinks(c, s.log) }
+		}
+		if err := s.sinks.swap(open(c), open(s.config)); err != nil {
+			s.refused(why, err)
+			return
+		}
+	}
+	select {
+	case <-s.changes: // one that was not taken over yet
+	default:
+	}
+	s.changes <- agent.Change{Detector: detect.New(rs), Allow: allow}
+	for _, w := range c.Warnings {
+		s.log.Warn().Msg(w)
+	}
+	s.config = c
+	s.log.Info().Str("why", why).Int("rules", working(rs)).Strs("config", c.Files).Msg("configuration and rules read again")
+}
+
+// sameSinks tells whether two configurations send alerts to the same places in the same way.
+func sameSinks(a, b *config.Config) bool {
+	bare := func(list []config.Webhook) []config.Webhook {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i].Origin = config.Origin{}
+		}
+		return list
+	}
+	return a.Log == b.Log && reflect.DeepEqual(bare(a.Webhooks), bare(b.Webhooks))
+}
+
+func (s *service) refused(why string, err error) {
+	var errs config.Errors
+	if errors.As(err, &errs) {
+		for _, e := range errs {
+			s.log.Error().Str("why", why).Str("hint", e.Hint).Err(e).Msg("the last good configuration stays in force")
+		}
+		return
+	}
+	s.log.Error().Str("why", why).Str("hint", hintFor(err)).Err(err).Msg("the last good configuration stays in force")
+}
+
+// closeSinks brings home what is queued, and tells what could not be.
+func (s *service) closeSinks() {
+	begin := time.Now()
+	if err := s.sinks.close(); err != nil {
+		s.log.Error().Err(err).Msg("closing sinks")
+	}
+	for _, st := range s.sinks.now.all.Stats() {
+		s.log.Info().Str("sink", st.Sink).Uint64("delivered", st.Delivered).Int("waiting", st.Queued).
+			Uint64("dropped", st.Dropped).Msg("sink closed")
+	}
+	s.log.Info().Dur("took", time.Since(begin)).Msg("stopped")
+}
