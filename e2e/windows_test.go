@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,7 +81,18 @@ func TestWindows(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	said, code := w.run(t, "timeout", "120", "wine", `C:\minehound.exe`, "version")
+	// The sensors' own test on a live machine: it must find itself working.
+	test := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", filepath.Join(w.dir, "prefix", "drive_c", "sense.test.exe"), "../agent/sense")
+	test.Env = platform("windows", "amd64")
+	if said, err := test.CombinedOutput(); err != nil {
+		t.Fatalf("build the sensors' test: %v\n%s", err, said)
+	}
+	said, code := w.run(t, "timeout", "120", "wine", `C:\sense.test.exe`, "-test.v", "-test.run", "^TestLive")
+	if code != 0 || strings.Count(said, "--- PASS: TestLive") != 2 {
+		t.Errorf("sensors: exit code %d\n%s", code, said)
+	}
+
+	said, code = w.run(t, "timeout", "120", "wine", `C:\minehound.exe`, "version")
 	if code != 0 || !strings.HasPrefix(said, "minehound ") || !strings.Contains(said, "windows/amd64") {
 		t.Errorf("version: exit code %d, printed %q", code, said)
 	}

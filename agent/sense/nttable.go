@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf16"
 
@@ -122,11 +121,6 @@ func ntThread(t []byte) host.Thread {
 		th.State = 'R'
 	}
 	return th
-}
-
-// timed tells whether a table says CPU times at all: on a machine that runs, some process has used some.
-func timed(list []entry) bool {
-	return slices.ContainsFunc(list, func(e entry) bool { return e.User+e.System > 0 })
 }
 
 // ntString reads a UNICODE_STRING whose text lies in b, which was filled in at base.

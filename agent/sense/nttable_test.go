@@ -75,9 +75,6 @@ func TestNTTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !timed(got) {
-		t.Error("a table with CPU times is taken for one without")
-	}
 	if len(got) != 2 {
 		t.Fatalf("%d processes, want 2: the idle process is none", len(got))
 	}
@@ -155,9 +152,6 @@ func TestNTTableRecorded(t *testing.T) {
 	got, _, err := ntTable(b, base, nil, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if timed(got) {
-		t.Error("wine 8 fills in no CPU times, and a table without any must be known as such")
 	}
 	names := map[string]int{}
 	for _, e := range got {

@@ -83,6 +83,7 @@ func (r *roster) look(ctx context.Context, snap *host.Snapshot) error {
 	if r.list, err = r.from.list(ctx, r.list[:0]); err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
+	r.pace.took(snap.Uptime, r.now().Sub(start))
 	first := r.round == 0
 	r.round++
 	var started []*member
@@ -101,7 +102,6 @@ func (r *roster) look(ctx context.Context, snap *host.Snapshot) error {
 		started = nil
 	}
 	r.tellEvents(snap, started)
-	r.pace.took(snap.Uptime, r.now().Sub(start))
 	r.tellGaps(uncounted, unseen)
 	return nil
 }
@@ -285,18 +285,30 @@ func (r *roster) tellGaps(uncounted, unseen bool) {
 // pace keeps the lists within the budget.
 type pace struct {
 	o     Options
-	began bool
+	costs [paceLists]time.Duration // of the last lists
+	lists int
 	at    time.Duration // uptime of the last list
 	every time.Duration // least time between two lists
 }
 
+const (
+	// paceLists is of how many lists the cheapest says what one costs. Their time is taken by the clock, and on a machine
+	// that is mined on, waiting for the processor is most of it; a detector must not be slowed down by that.
+	paceLists = 8
+	// paceMost bounds what one dear list costs in blindness.
+	paceMost = time.Minute
+)
+
 // due tells whether it is time for a list. Looks come a little early or late; a tenth of the interval forgives that.
-func (p *pace) due(at time.Duration) bool { return !p.began || at-p.at >= p.every-p.every/10 }
+func (p *pace) due(at time.Duration) bool { return p.lists == 0 || at-p.at >= p.every-p.every/10 }
 
 // took takes what the list at the uptime given cost and sets the pace.
 func (p *pace) took(at, cost time.Duration) {
-	p.began, p.at = true, at
-	p.every = max(p.o.SweepMin, time.Duration(float64(cost)/p.o.CPUBudget))
+	p.at = at
+	p.costs[p.lists%paceLists] = cost
+	p.lists++
+	cheapest := slices.Min(p.costs[:min(p.lists, paceLists)])
+	p.every = max(p.o.SweepMin, min(time.Duration(float64(cheapest)/p.o.CPUBudget), max(paceMost, p.o.SweepMax)))
 }
 
 // gap says that the budget makes looks seldom, or "".
@@ -304,6 +316,5 @@ func (p *pace) gap() string {
 	if p.every <= p.o.SweepMax {
 		return ""
 	}
-	return fmt.Sprintf("looked at every %v instead of every %v to stay within %.1f %% of one core",
-		p.every.Round(time.Second), p.o.SweepMax, p.o.CPUBudget*100)
+	return fmt.Sprintf("looked at less often than every %v to stay within %.1f %% of one core", p.o.SweepMax, p.o.CPUBudget*100)
 }

@@ -98,27 +98,7 @@ type ntLister struct {
 	users map[string]string // names by SID: asking may go to a server of the domain
 }
 
-func (l *ntLister) list(ctx context.Context, into []entry) ([]entry, error) {
-	into, err := l.table(into)
-	if err != nil || timed(into) {
-		return into, err
-	}
-	for i := range into { // a table without times, as wine fills it in: each process must be asked
-		e := &into[i]
-		e.Each = nil
-		p := process.Process{Pid: int32(e.ID.PID)}
-		t, err := p.TimesWithContext(ctx)
-		if err != nil {
-			e.Counted = false
-			continue
-		}
-		e.User, e.System = time.Duration(t.User*float64(time.Second)), time.Duration(t.System*float64(time.Second))
-	}
-	return into, nil
-}
-
-// table asks the kernel for its table, with more room until it fits.
-func (l *ntLister) table(into []entry) ([]entry, error) {
+func (l *ntLister) list(_ context.Context, into []entry) ([]entry, error) {
 	for {
 		var n uint32
 		err := windows.NtQuerySystemInformation(windows.SystemProcessInformation, unsafe.Pointer(&l.buf[0]), uint32(len(l.buf)), &n)
