@@ -35,12 +35,12 @@ func cost(cpuSeconds float64) Cost {
 	if math.IsNaN(cpuSeconds) || math.IsInf(cpuSeconds, 0) || cpuSeconds < 0 {
 		cpuSeconds = 0
 	}
-	kwh := func(watts float64) float64 { return math.Round(cpuSeconds*watts/3600) / 1000 }
+	kwh := func(watts float64) float64 { return math.Round(cpuSeconds*watts/3.6) / 1e6 } // to a milliwatt hour
 	return Cost{
 		CPUSeconds: math.Round(cpuSeconds*10) / 10,
 		KWh: Range{
 			Low: kwh(lowWatts), High: kwh(highWatts),
-			Method: fmt.Sprintf("estimate: CPU seconds at %.1f to %.1f W per busy logical CPU", lowWatts, highWatts),
+			Method: fmt.Sprintf("estimate: CPU seconds at %.2f to %.2f W per busy logical CPU", lowWatts, highWatts),
 		},
 	}
 }
