@@ -288,7 +288,7 @@ func cutPlaceholder(s string) (plain, name, after string, found bool) {
 func isName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+		if c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
 			return false
 		}
 	}

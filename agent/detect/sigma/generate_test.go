@@ -72,7 +72,7 @@ func (g *generator) build(demands []demand, fields []string) record {
 			name = "Message"
 		}
 		if i, ok := g.schema.Index(name); ok {
-			rec[i] = g.value(byField[f], rec)
+			rec[i] = g.value(byField[f])
 		}
 	}
 	for _, d := range demands {
@@ -95,9 +95,9 @@ func sortedKeys(m map[string][]*test) []string {
 }
 
 // value makes a value for which all tests hold, if they can be had by writing one after the other.
-func (g *generator) value(tests []*test, _ record) host.Value {
+func (g *generator) value(tests []*test) host.Value {
 	var start, end string
-	var middle []string
+	var middle, whole []string
 	for _, t := range tests {
 		switch t.kind {
 		case testNull:
@@ -121,7 +121,7 @@ func (g *generator) value(tests []*test, _ record) host.Value {
 			ends := len(t.pat) == 0 || t.pat[len(t.pat)-1].kind != partMany
 			switch {
 			case !open && ends:
-				return host.Text(text)
+				whole = append(whole, text)
 			case !open:
 				start = longer(start, text)
 			case ends:
@@ -133,7 +133,15 @@ func (g *generator) value(tests []*test, _ record) host.Value {
 	}
 	g.rng.Shuffle(len(middle), func(i, j int) { middle[i], middle[j] = middle[j], middle[i] })
 	glue := []string{" ", "", "qz", "/"}[g.rng.IntN(4)]
-	return host.Text(start + strings.Join(middle, glue) + end)
+	text := start + strings.Join(middle, glue) + end
+	switch {
+	case len(whole) == 0:
+		return host.Text(text)
+	case len(whole) == 1 && (text == "" || g.rng.IntN(2) == 0):
+		return host.Text(whole[0])
+	}
+	// A text cannot be two things at once, a list can: one element for each test.
+	return host.Texts(append(whole, text))
 }
 
 func longer(a, b string) string {
