@@ -27,3 +27,8 @@ awk '
 			else printf "RATIO %s %s: %.1f times cheaper (%s against %s)\n", order[i], units[u], theirs / ours, ours, theirs
 		}
 	}' "$out"
+
+echo
+echo "What run costs (MINEHOUND_COST=${MINEHOUND_COST:=10m} each):"
+export MINEHOUND_COST
+MINEHOUND_E2E=1 go test -count=1 -timeout 2h -run '^TestCostOfRun$' -v ./e2e | grep -E 'processes on the machine|^(ok|FAIL|---)'

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,7 +128,7 @@ func start(t *testing.T, dir string, env []string, argv ...string) *proc {
 	// setsid replaces itself, so the process started here is the program; SysProcAttr would not build on every platform.
 	cmd := exec.Command("setsid", argv...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(environ(), env...)
 	out := t.TempDir()
 	p := &proc{t: t, cmd: cmd, stdout: filepath.Join(out, "stdout"), stderr: filepath.Join(out, "stderr"), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = create(t, p.stdout), create(t, p.stderr)
@@ -145,6 +146,11 @@ func start(t *testing.T, dir string, env []string, argv ...string) *proc {
 		}
 	})
 	return p
+}
+
+// environ is this process's environment without what is meant for the tests: MINEHOUND_… configures the program.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MINEHOUND_") })
 }
 
 func create(t *testing.T, path string) *os.File {
@@ -220,6 +226,7 @@ func output(t *testing.T, argv ...string) (stdout, stderr string, code int) {
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Env = environ()
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
