@@ -18,7 +18,7 @@ type Detector struct {
 	correlator                    *sigma.Correlator
 	memo                          map[host.ProcID]*memory
 	hits                          []int
-	linked                        []sigma.Hit
+	linked, waited                []sigma.Hit
 }
 
 // bench is rules of one kind, compiled; rules[i] is the i-th of set.
@@ -118,17 +118,19 @@ func (d *Detector) link(sorted []*Rule) []error {
 	return errs
 }
 
-// Judge tells which rules hold for what a look saw: for events in their order, then for processes by PID, and for one
-// subject by the name of the rule. A rule over what a process does is held against Vectors that are Fresh, and against
+// Judge tells which rules hold for what a look saw: for events in their order, then for processes by PID, for one
+// subject by the name of the rule, and last what correlations waited for. Rules over processes are found again at every
+// look while they hold; rules over events and correlations once, when it happens. A rule over what a process does is held against Vectors that are Fresh, and against
 // others while it last held: what nobody read again cannot have begun.
 func (d *Detector) Judge(look *feature.Look) []Finding {
 	var out []Finding
 	for i := range look.Occurrences {
-		out = d.event(out, look.At, &look.Occurrences[i])
+		out = d.event(out, &look.Occurrences[i])
 	}
 	for i := range look.Vectors {
 		out = d.process(out, look.At, &look.Vectors[i])
 	}
+	out = d.advance(out, look)
 	for _, id := range look.Gone {
 		delete(d.memo, id)
 	}
@@ -153,7 +155,7 @@ func (d *Detector) forget(look *feature.Look) {
 	d.memo = there
 }
 
-func (d *Detector) event(out []Finding, at time.Time, o *feature.Occurrence) []Finding {
+func (d *Detector) event(out []Finding, o *feature.Occurrence) []Finding {
 	b := &d.started
 	if o.Event.Kind == host.ProcessEnded {
 		b = &d.ended
@@ -164,7 +166,7 @@ func (d *Detector) event(out []Finding, at time.Time, o *feature.Occurrence) []F
 			out = append(out, b.finding(h, o, &o.Subject, o.Event.At))
 		}
 		if b.linked[h] {
-			out = d.correlate(out, at, b.rules[h], o, &o.Subject)
+			out = d.correlate(out, o.Event.At, b.rules[h], o, &o.Subject)
 		}
 	}
 	return out
@@ -227,13 +229,31 @@ func (d *Detector) refresh(m *memory, v *feature.Vector, at time.Time) {
 	}
 }
 
+// correlate tells the correlator that a rule held for rec. What that completes is a finding about the same subject; what
+// was only waiting for that much time to pass comes from [Detector.advance].
 func (d *Detector) correlate(out []Finding, at time.Time, r *Rule, rec host.Record, s *host.Subject) []Finding {
+	d.waited = d.correlator.Advance(at, d.waited)
 	d.linked = d.correlator.Add(at, r.Rule, rec, d.linked[:0])
 	for i := range d.linked {
 		h := &d.linked[i]
-		c := d.correlations[h.Rule]
-		out = append(out, c.finding(correlated(h), s, h.At))
+		out = append(out, d.correlations[h.Rule].finding(correlated(h), s, h.At))
 	}
+	return out
+}
+
+// advance reports the correlations whose condition could only be decided when their timespan had passed. No one process
+// completed them: they are about the machine.
+func (d *Detector) advance(out []Finding, look *feature.Look) []Finding {
+	if len(d.correlations) == 0 {
+		return out
+	}
+	d.waited = d.correlator.Advance(look.At, d.waited)
+	for i := range d.waited {
+		h := &d.waited[i]
+		out = append(out, d.correlations[h.Rule].finding(correlated(h), &host.Subject{Kind: host.SubjectHost}, h.At))
+	}
+	clear(d.waited)
+	d.waited = d.waited[:0]
 	return out
 }
 

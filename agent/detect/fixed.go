@@ -31,5 +31,5 @@ func fixedSchema() *sigma.Schema {
 
 // isFixed tells whether a rule reads only fixed fields. A rule of keywords reads every field and is none.
 func isFixed(r *Rule, fixed *sigma.Schema) bool {
-	return len(r.Missing(fixed)) == 0 && len(r.Missing(sigma.NewSchema())) > 0
+	return len(r.Missing(fixed)) == 0 && len(r.FieldNames()) > 0
 }

@@ -57,7 +57,7 @@ type FieldUse struct {
 
 // Uses lists the fields that a rule asks for, sorted. A correlation asks for none of its own here.
 func (r *Rule) Uses() []FieldUse {
-	names := r.Missing(sigma.NewSchema())
+	names := r.FieldNames()
 	uses := make([]FieldUse, 0, len(names))
 	for _, n := range names {
 		u := FieldUse{Field: n}
