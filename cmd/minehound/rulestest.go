@@ -23,15 +23,20 @@ func (p *program) rulesTest() *cobra.Command {
 	var f replayFlags
 	var file string
 	cmd := &cobra.Command{
-		Use: "test --trace FILE [RULE]...", Short: "try rules on a recording: which fire, which stay silent, which cannot know",
-		Long: "Plays a recording and tells of each rule whether it fired, stayed silent, or could not know, and what it would\n" +
-			"have had to know. Exits with 1 when a rule that was named did not fire.",
-		Example: "  minehound rules test --trace busy.jsonl.gz\n  minehound rules test --trace miner.jsonl --rules ./rules my-rule",
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if file == "" {
-				return usageError{errors.New("rules test: no recording"), "name one with --trace; minehound trace record makes it"}
+		Use: "test DIR... | test --trace FILE [RULE]...", Short: "try rules on recordings: which fire, which stay silent, which cannot know",
+		Long: "With directories: plays the recordings beside the rules there. On DIR/testdata/RULE.fires.jsonl the rule must\n" +
+			"fire, on RULE.quiet.jsonl it must not. Exits with 1 when one does otherwise, or has no recordings.\n\n" +
+			"With --trace: plays one recording to every rule, or to those named, and tells which fired, which stayed silent,\n" +
+			"and which could not know, for want of what. Exits with 1 when a rule that was named did not fire.",
+		Example: "  minehound rules test ./rules\n  minehound rules test --trace busy.jsonl.gz",
+		RunE: func(cmd *cobra.Command, list []string) error {
+			if file != "" {
+				return p.tryRules(cmd.Context(), file, f, list)
 			}
-			return p.tryRules(cmd.Context(), file, f, names)
+			if len(list) == 0 {
+				return usageError{errors.New("rules test: on what?"), "name a directory of rules, or a recording with --trace"}
+			}
+			return p.tryFixtures(cmd.Context(), list, f)
 		},
 	}
 	flags := cmd.Flags()
@@ -220,7 +225,7 @@ func (b *bench) finish(names []string) []trial {
 				fields = append(fields, f)
 			}
 			slices.Sort(fields)
-			list = append(list, trial{Rule: r.Name, Outcome: "unknown", Because: "nobody told " + strings.Join(fields, ", ")})
+			list = append(list, trial{Rule: r.Name, Outcome: "unknown", Because: "needs " + strings.Join(fields, ", ")})
 		default:
 			list = append(list, trial{Rule: r.Name, Outcome: "silent"})
 		}

@@ -86,29 +86,20 @@ func (p *program) record(ctx context.Context, name string, length time.Duration,
 
 // write records the source until it ends. stop is why it was ended early, nil when it was not.
 func (p *program) write(ctx context.Context, to io.Writer, compress bool, source agent.Source, m *missing) (looks int, stop, err error) {
-	first, err := agent.Peek(ctx, source)
-	if err != nil {
-		return 0, err, nil
-	}
-	header := trace.Header{Agent: readVersion().Version, Identity: first.First.Machine.Identity}
-	w, err := trace.NewWriter(to, header, trace.Options{Compress: compress})
-	if err != nil {
-		return 0, nil, err
-	}
+	w := trace.NewWriter(to, trace.Options{Gzip: compress, Agent: readVersion().Version})
 	for {
-		snap, err := first.Next(ctx)
-		var signal interrupted
+		snap, err := source.Next(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
 			return looks, nil, w.Close()
-		case errors.As(err, &signal):
+		case errors.As(err, new(interrupted)):
 			return looks, err, w.Close()
 		case err != nil:
-			return looks, nil, errors.Join(incompleteError{err, ""}, w.Close())
+			return looks, nil, errors.Join(sensing(err), w.Close())
 		}
 		m.see(snap)
 		if err := w.Write(only(snap, m.pids)); err != nil {
-			return looks, nil, errors.Join(err, w.Close())
+			return looks, nil, err
 		}
 		looks++
 	}
