@@ -113,18 +113,25 @@ func (d *dossier) hold(m *member, f *detect.Finding, at time.Time, watched time.
 		if i < 0 {
 			return
 		}
-		d.held = slices.Insert(d.held, i, evidence{finding: *f})
+		d.held = slices.Insert(d.held, i, evidence{finding: brief(f)})
 		d.changed, d.pending = true, true
 	}
 	e := &d.held[i]
 	e.watched = watched
 	switch {
 	case f.Weight > e.finding.Weight:
-		e.finding, d.changed, d.pending = *f, true, true
+		e.finding, d.changed, d.pending = brief(f), true, true
 	case f.Weight == e.finding.Weight && (f.Subject.ID == e.finding.Subject.ID || d.isGone(e.finding.Subject.ID)):
-		e.finding = *f
+		e.finding = brief(f)
 	}
 	m.note(f)
+}
+
+// brief is a finding that does not hold on to all that is known of its process: the member does that once.
+func brief(f *detect.Finding) detect.Finding {
+	b := *f
+	b.Subject = host.Subject{Kind: f.Subject.Kind, ID: f.Subject.ID, Name: f.Subject.Name, Exe: f.Subject.Exe}
+	return b
 }
 
 func (m *member) note(f *detect.Finding) {
@@ -209,7 +216,7 @@ func (d *dossier) join(m *member) bool {
 	d.pending, d.grown = true, true
 	d.deserted = d.deserted && m.gone
 	d.slim(m)
-	d.key(m.subject.Key)
+	d.key(program(&m.subject))
 	return true
 }
 
@@ -341,6 +348,7 @@ func (d *dossier) take(o *dossier) {
 		d.adopt(&o.held[i])
 	}
 	for _, m := range o.members {
+		m.told = false
 		m.rules = slices.DeleteFunc(m.rules, func(r string) bool { _, ok := d.find(r); return !ok })
 		d.join(m)
 	}

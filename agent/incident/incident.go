@@ -29,13 +29,15 @@ type Incident struct {
 	Sum         Sum // of Findings: Judge(Sum) is Verdict, except that a finding of weight 0 alone is a Notice
 	FirstSeen   time.Time
 	LastSeen    time.Time
-	Subject     host.Subject     // the member the case is named after: the one with most evidence
-	Members     []host.Subject   // every process of the case that is alive or was, oldest first, at most MaxMembers
-	MembersMore int              // members beyond these, forgotten to bound memory
-	Findings    []detect.Finding // strongest first, then by rule name, one per rule, at most MaxFindings
-	CPUSeconds  float64          // CPU time that the members with findings used since their birth, as far as watched
-	Allowed     *Allowance       // set when an allow-list entry covers the case: it is kept and shown, never paged
-	MergedInto  string           // ID of the case that took this one in; only in its last revision, which is Closed
+	Subject     host.Subject   // the member the case is named after: the one with most evidence
+	Members     []host.Subject // every process of the case that is alive or was, oldest first, at most MaxMembers
+	MembersMore int            // members beyond these, forgotten to bound memory
+	// Findings are strongest first, then by rule name, one per rule, at most MaxFindings. Their Subject says no more
+	// than which process: Kind, ID, Name and Exe.
+	Findings   []detect.Finding
+	CPUSeconds float64    // CPU time that the members with findings used since their birth, as far as watched
+	Allowed    *Allowance // set when an allow-list entry covers the case: it is kept and shown, never paged
+	MergedInto string     // ID of the case that took this one in; only in its last revision, which is Closed
 }
 
 // Allowance is the allow-list entry that covers a case.

@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/minehound/minehound/agent/detect"
 	"github.com/minehound/minehound/agent/host"
@@ -62,8 +64,8 @@ func (l *links) add(d *dossier, m *member) {
 	if m.starter {
 		return
 	}
-	if m.subject.Key != "" {
-		l.keys[m.subject.Key] = d
+	if key := program(&m.subject); key != "" {
+		l.keys[key] = d
 	}
 	for _, id := range m.line {
 		insert(l.below, id, d)
@@ -96,8 +98,8 @@ func (l *links) of(m *member, f *detect.Finding) []*dossier {
 		}
 	}
 	join(l.procs[m.subject.ID].d)
-	if m.subject.Key != "" {
-		join(l.keys[m.subject.Key])
+	if key := program(&m.subject); key != "" {
+		join(l.keys[key])
 	}
 	for _, id := range m.line {
 		if p := l.procs[id]; p.m != nil && linked(p.m, m) {
@@ -131,6 +133,23 @@ func (l *links) of(m *member, f *detect.Finding) []*dossier {
 		}
 	}
 	return out
+}
+
+// program is what makes processes the same program: [host.Subject.Key], but nothing for an interpreter that reads from
+// a terminal or a pipe. Two people's shells are the same file and not the same program, and `curl | sh` is any script.
+// The list can only keep processes apart that something else has to bring together; a program of one's own under such
+// a name gains nothing by it.
+func program(s *host.Subject) string {
+	key, _ := strings.CutSuffix(s.Key, " in "+s.Container)
+	if key = strings.TrimSuffix(key, " -"); key != s.Exe {
+		return s.Key
+	}
+	switch strings.TrimRight(path.Base(s.Exe), "0123456789.-") {
+	case "sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "tclsh", "expect", "pwsh",
+		"python", "pypy", "perl", "ruby", "php", "node", "nodejs", "lua", "luajit":
+		return ""
+	}
+	return s.Key
 }
 
 // linked tells whether what is known about an ancestor makes its descendant part of the same case. Load does not: a

@@ -27,6 +27,13 @@ type State struct {
 	Notices time.Time     `json:"notices"`
 	Open    []SavedCase   `json:"open"`
 	Closed  []SavedClosed `json:"closed"`
+	Kin     []SavedKin    `json:"kin"`
+}
+
+// SavedKin is a process and the one of an open case that it comes from.
+type SavedKin struct {
+	Child host.ProcID `json:"child"`
+	Root  host.ProcID `json:"root"`
 }
 
 // SavedCase is one open case in a [State].
@@ -45,6 +52,7 @@ type SavedCase struct {
 	Severity  Severity        `json:"severity"`
 	Revision  int             `json:"revision"`
 	EverPaged bool            `json:"ever_paged"`
+	Grown     bool            `json:"grown"`
 	Told      SavedTold       `json:"told"`
 	Evidence  []SavedEvidence `json:"evidence"`
 	Members   []SavedMember   `json:"members"`
@@ -106,21 +114,28 @@ func (t *Tracker) State() State {
 	for _, r := range t.past.records {
 		s.Closed = append(s.Closed, *r)
 	}
+	for _, child := range t.kin.order {
+		if root := t.kin.roots[child]; t.isMember(root) {
+			s.Kin = append(s.Kin, SavedKin{child, root})
+		}
+	}
 	return s
+}
+
+func (t *Tracker) isMember(id host.ProcID) bool {
+	return slices.ContainsFunc(t.open, func(d *dossier) bool { return d.member(id) != nil })
 }
 
 func (d *dossier) save() SavedCase {
 	c := SavedCase{
 		ID: d.id, Keys: slices.Clone(d.keys), First: d.first, Last: d.last, Watched: d.watched, Spent: d.spent,
 		More: d.more, Stranger: d.stranger, Deserted: d.deserted, Desert: d.desert, Verdict: d.verdict,
-		Severity: d.severity, Revision: d.revision, EverPaged: d.everPaged,
+		Severity: d.severity, Revision: d.revision, EverPaged: d.everPaged, Grown: d.grown,
 		Told:     SavedTold{d.told.open, d.told.at, d.told.verdict, d.told.severity, d.told.allowed},
 		Evidence: make([]SavedEvidence, 0, len(d.held)), Members: make([]SavedMember, 0, len(d.members)),
 	}
 	for _, e := range d.held {
-		f := e.finding
-		f.Subject = host.Subject{Kind: f.Subject.Kind, ID: f.Subject.ID, Name: f.Subject.Name, Exe: f.Subject.Exe}
-		c.Evidence = append(c.Evidence, SavedEvidence{f, e.watched, e.told})
+		c.Evidence = append(c.Evidence, SavedEvidence{e.finding, e.watched, e.told})
 	}
 	for _, m := range d.members {
 		c.Members = append(c.Members, SavedMember{
@@ -164,6 +179,16 @@ func (t *Tracker) Restore(s State) error {
 	}
 	t.open, t.past, t.now, t.watched, t.notices = open, past, s.At, s.Watched, s.Notices
 	t.links.stale = true
+	t.kin.forget()
+	if s.BootID == t.host.BootID {
+		for _, k := range s.Kin {
+			t.kin.add(k.Child, k.Root)
+		}
+	}
+	t.allow.tick(t.now)
+	for _, d := range t.open {
+		t.cover(d)
+	}
 	t.reconsider()
 	return nil
 }
@@ -178,7 +203,7 @@ func (c *SavedCase) restore(otherBoot bool) (*dossier, error) {
 	d := &dossier{
 		id: c.ID, keys: slices.Clone(c.Keys), first: c.First, last: c.Last, watched: c.Watched, spent: c.Spent,
 		more: c.More, stranger: c.Stranger, deserted: c.Deserted, desert: c.Desert, verdict: c.Verdict,
-		severity: c.Severity, revision: c.Revision, everPaged: c.EverPaged,
+		severity: c.Severity, revision: c.Revision, everPaged: c.EverPaged, grown: c.Grown,
 		told:    told{c.Told.Open, c.Told.At, c.Told.Verdict, c.Told.Severity, c.Told.Allowed},
 		changed: true,
 	}

@@ -82,6 +82,9 @@ func (t *Tracker) report(d *dossier) Incident {
 
 // incident is the next revision of a case as told.
 func (t *Tracker) incident(d *dossier, status Status) Incident {
+	if d.changed {
+		d.judge()
+	}
 	d.revision++
 	return d.incident(status)
 }

@@ -174,7 +174,7 @@ func (t *Tracker) place(s *sight, f *detect.Finding) {
 		m.covered = t.allow.covering(t.now, &m.subject, m.deleted) != nil
 		d.join(m)
 	}
-	d.key(m.subject.Key)
+	d.key(program(&m.subject))
 	d.hold(m, f, at, t.watched)
 	d.pending = d.pending || renewed
 	if !t.links.stale && d.member(m.subject.ID) == m {
@@ -274,13 +274,14 @@ func (t *Tracker) search(id string) (int, bool) {
 
 // founding is what a case is named after: the program. A process of which the program is not known stands for itself.
 func founding(s *host.Subject) string {
+	key := program(s)
 	switch {
 	case s.Kind != host.SubjectProcess:
 		return "\x00" + string(s.Kind)
-	case s.Key == "":
+	case key == "":
 		return fmt.Sprintf("\x00%d %d", s.ID.PID, s.ID.Born)
 	default:
-		return s.Key
+		return key
 	}
 }
 
@@ -338,16 +339,18 @@ func (t *Tracker) age() {
 		if d.changed {
 			d.judge()
 		}
-		if d.verdict <= Notice {
-			for i := len(d.held) - 1; i >= 0; i-- {
-				if t.watched-d.held[i].watched >= Hold {
-					d.drop(i)
-				}
-			}
-		}
-		ended := d.verdict > Notice && d.deserted && t.watched-d.desert >= Grace
-		if ended || len(d.held) == 0 || t.watched-d.watched >= Hold {
+		deserted := d.verdict > Notice && d.deserted && t.watched-d.desert >= Grace
+		if deserted || t.watched-d.watched >= Hold || len(d.held) == 0 {
 			t.close(d)
+			continue
+		}
+		if d.verdict > Notice {
+			continue
+		}
+		for i := len(d.held) - 1; i >= 0; i-- {
+			if t.watched-d.held[i].watched >= Hold {
+				d.drop(i)
+			}
 		}
 	}
 }
