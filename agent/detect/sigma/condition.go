@@ -183,7 +183,7 @@ func (c *condNode) resolve(names []string, lookup func(string) *node) (*node, er
 		if n := lookup(c.name); n != nil {
 			return n, nil
 		}
-		e := &condError{reason: "the condition names " + quote(c.name) + ", which the detection does not define"}
+		e := &condError{reason: "the condition names " + quote(c.name) + ", which is not defined"}
 		if near := nearest(c.name, names); near != "" {
 			e.hint = "did you mean " + near + "?"
 		}

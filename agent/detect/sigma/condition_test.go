@@ -44,7 +44,7 @@ func TestConditions(t *testing.T) {
 	for _, c := range cases {
 		rules, err := Parse("t.yml", []byte(ruleText(searches+"condition: "+c.condition)))
 		if c.yes == "" {
-			if err == nil || !strings.Contains(err.Error(), "`A1`, which the detection does not define (did you mean a1?)") {
+			if err == nil || !strings.Contains(err.Error(), "`A1`, which is not defined (did you mean a1?)") {
 				t.Errorf("%s: %v", c.condition, err)
 			}
 			continue

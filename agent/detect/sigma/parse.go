@@ -294,7 +294,7 @@ func (r *reader) weighing(block pair) (*Weighing, *Error) {
 		default:
 			e := r.errorf(p.line, "unknown key %q", "minehound."+p.key)
 			if near := nearest(p.key, []string{"class", "weight", "group"}); near != "" {
-				e.Hint = "did you mean " + near + "?"
+				e.Hint = "did you mean minehound." + near + "?"
 			}
 			err = e
 		}

@@ -44,7 +44,7 @@ func (r *reader) correlation(rule *Rule, block pair) *Error {
 		default:
 			e := r.errorf(p.line, "unknown key %q", "correlation."+p.key)
 			if near := nearest(p.key, []string{"type", "rules", "group-by", "timespan", "aliases", "generate", "condition"}); near != "" {
-				e.Hint = "did you mean " + near + "?"
+				e.Hint = "did you mean correlation." + near + "?"
 			}
 			err = e
 		}
