@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -49,12 +50,12 @@ type service struct {
 	sinks   *exchange
 	store   *store.Store
 	changes chan agent.Change
-	gaps    []host.Gap
+	blind   map[string]blindness // by sensor
 }
 
 func (p *program) serve(ctx context.Context) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end the service
-	s := &service{p: p, log: p.log(), changes: make(chan agent.Change, 1)}
+	s := &service{p: p, log: p.log(), changes: make(chan agent.Change, 1), blind: map[string]blindness{}}
 	if s.config, err = p.config(); err != nil {
 		return err
 	}
@@ -169,21 +170,35 @@ func (s *service) see(seen *agent.Seen) {
 			Str("name", report.Clean(in.Subject.Name, 64)).Str("exe", report.Clean(in.Subject.Exe, 256)).
 			Bool("allowed", in.Allowed != nil).Msg("case " + string(in.Status))
 	}
-	gaps := seen.Snapshot.Gaps
-	if slices.Equal(gaps, s.gaps) {
-		return
-	}
+	s.tellGaps(seen.Snapshot.At, seen.Snapshot.Gaps)
+}
+
+// How often a sensor that cannot see is logged, and for how long it must see before that is.
+const (
+	gapAgain = time.Hour
+	gapGone  = 10 * time.Minute
+)
+
+// blindness is what was logged about a sensor that cannot see.
+type blindness struct{ told, last time.Time }
+
+// tellGaps logs sensors that cannot see. Some fail for a moment every now and then, which is no news.
+func (s *service) tellGaps(at time.Time, gaps []host.Gap) {
 	for _, g := range gaps {
-		if !slices.Contains(s.gaps, g) {
+		b, known := s.blind[g.Sensor]
+		if !known || at.Sub(b.told) >= gapAgain {
 			s.log.Warn().Str("sensor", g.Sensor).Str("reason", report.Clean(g.Reason, 400)).Msg("cannot see")
+			b.told = at
+		}
+		b.last = at
+		s.blind[g.Sensor] = b
+	}
+	for _, sensor := range slices.Sorted(maps.Keys(s.blind)) {
+		if at.Sub(s.blind[sensor].last) >= gapGone {
+			s.log.Info().Str("sensor", sensor).Msg("can see again")
+			delete(s.blind, sensor)
 		}
 	}
-	for _, g := range s.gaps {
-		if !slices.ContainsFunc(gaps, func(o host.Gap) bool { return o.Sensor == g.Sensor }) {
-			s.log.Info().Str("sensor", g.Sensor).Msg("can see again")
-		}
-	}
-	s.gaps = slices.Clone(gaps)
 }
 
 // watch reads the configuration again whenever that is asked for. What it returns ends that.
