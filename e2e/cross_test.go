@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,7 @@ func TestCrossReproducible(t *testing.T) {
 		}
 		sums[i] = b
 	}
-	if string(sums[0]) != string(sums[1]) {
+	if !bytes.Equal(sums[0], sums[1]) {
 		t.Error("two builds of the same source differ")
 	}
 }

@@ -103,6 +103,10 @@ func TestNTTable(t *testing.T) {
 	if states.String() != "RSTX" || e.Each[1].TID != 101 || e.Each[1].User != time.Second {
 		t.Errorf("threads %+v (states %s), want RSTX", e.Each, states.String())
 	}
+	again, _, err := ntTable(b, ntFixtureBase, got[:0], each)
+	if err != nil || len(again) != 2 || &again[0] != &got[0] {
+		t.Errorf("a second look: %d processes, error %v, or not in the kept array", len(again), err)
+	}
 	if len(each) != 4 {
 		t.Errorf("%d threads are shared, want the 4 of processes that count", len(each))
 	}
