@@ -13,7 +13,8 @@ func changed[T comparable](a, b T) *T {
 	if a == b {
 		return nil
 	}
-	return &b
+	c := b // so that only what changed is allocated
+	return &c
 }
 
 func diffMachine(a, b *host.Machine) *machineLine {

@@ -46,6 +46,9 @@ func (h *hand) begin(s *host.Snapshot, l *headerLine) error {
 	s.Machine.CPUs, s.Machine.Busy = handCPUs, 0
 	s.Uptime = handUptime
 	set(&s.Uptime, l.Uptime, toTime)
+	if err := onward(0, s.Uptime); err != nil {
+		return err
+	}
 	s.At = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	if l.At != nil {
 		s.At = l.At.UTC()
@@ -88,6 +91,9 @@ func (h *hand) look(r *Reader, rec *record) error {
 	case !h.begun:
 		step, h.begun = 0, true
 	}
+	if err := onward(s.Uptime, s.Uptime+step); err != nil {
+		return err
+	}
 	s.Uptime += step
 	s.At = s.At.Add(step)
 	if err := h.machine(s, rec.Machine); err != nil {
@@ -122,7 +128,7 @@ func (h *hand) pace(rec *record) error {
 		return nil
 	}
 	n := int64(dur(rec.For) / h.every)
-	if n < 0 || n > maxRepeat {
+	if n < 0 || n > maxRepeat || h.every > longest {
 		return fmt.Errorf("%w: a line for %d looks", ErrTooLarge, n)
 	}
 	h.left = int(n)

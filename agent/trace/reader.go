@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/minehound/minehound/agent/host"
 )
@@ -197,6 +198,9 @@ func (r *Reader) look(rec *record, cost int) error {
 	if rec.At == nil || rec.Uptime == nil {
 		return errors.New("a look needs at and uptime")
 	}
+	if err := onward(s.Uptime, dur(rec.Uptime)); err != nil {
+		return err
+	}
 	s.At, s.Uptime = rec.At.UTC(), dur(rec.Uptime)
 	if err := applyMachine(&s.Machine, rec.Machine); err != nil {
 		return err
@@ -224,6 +228,17 @@ func (r *Reader) look(rec *record, cost int) error {
 	for _, ref := range rec.Drop {
 		r.retained -= r.details[ref].cost
 		delete(r.details, ref)
+	}
+	return nil
+}
+
+// longest is more than any machine has been up: a century.
+const longest = 100 * 365 * 24 * time.Hour
+
+// onward tells whether a look may follow another.
+func onward(before, now time.Duration) error {
+	if now < before || now > longest {
+		return fmt.Errorf("an uptime of %v after %v", now, before)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func Tile(r io.ReadSeeker, until time.Duration) (*Tiled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tile trace: %w", err)
 	}
-	t := &Tiled{seek: r, begin: begin, until: until, stay: map[host.ProcID]*growth{}, memories: map[*host.Memory]*host.Memory{}}
+	t := &Tiled{seek: r, begin: begin, until: min(until, longest), stay: map[host.ProcID]*growth{}, memories: map[*host.Memory]*host.Memory{}}
 	if err := t.survey(); err != nil {
 		return nil, fmt.Errorf("tile trace: %w", err)
 	}

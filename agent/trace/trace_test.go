@@ -290,6 +290,7 @@ func TestRefusals(t *testing.T) {
 		{"negative rate", written + `{"processes":[{"pid":1,"rate":-1}]}`, "rate", nil, 2},
 		{"too fine a time", written + `{"after":0.1234567891}`, "finer than a nanosecond", nil, 2},
 		{"strange size", written + `{"processes":[{"pid":1,"rss":"3 pages"}]}`, "KiB, MiB or GiB", nil, 2},
+		{"time runs back", recorded + `{"at":"2026-01-01T00:00:00Z","uptime":9}` + "\n" + `{"at":"2026-01-01T00:00:00Z","uptime":8}`, "uptime", nil, 3},
 		{"recorded words by hand", written + `{"uptime":3}`, `form "recorded"`, nil, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

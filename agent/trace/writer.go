@@ -96,6 +96,9 @@ func (t *Writer) write(s *host.Snapshot) error {
 	if s.Machine.Identity != t.identity {
 		return errors.New("the look is of another machine than the first")
 	}
+	if err := onward(t.snap.Uptime, s.Uptime); err != nil {
+		return err
+	}
 	at, uptime := s.At.UTC(), seconds(s.Uptime)
 	rec := record{At: &at, Uptime: &uptime, Machine: diffMachine(&t.snap.Machine, &s.Machine)}
 	t.snap.Machine, t.snap.Uptime = s.Machine, s.Uptime
