@@ -48,21 +48,26 @@ func without(list []*entry, which func(*entry) bool) []*entry {
 	return slices.DeleteFunc(list, which)
 }
 
-// pick is the oldest entry that may be sent now, or else when one may be; neither when nothing waits.
+// pick is the entry to send now, or else when one may be sent; neither when nothing waits. It is the oldest of the cases
+// that failed least: otherwise one that always fails would be first again as soon as the target has rested.
 func (q *queue) pick(now time.Time) (e *entry, at time.Time) {
-	for _, e := range q.order {
-		l := q.lanes[e.incident]
-		if l.entries[0] != e || e.busy {
-			continue
+	least := 0
+	for _, o := range q.order {
+		l := q.lanes[o.incident]
+		switch {
+		case l.entries[0] != o || o.busy:
+		case l.until.After(now):
+			if at.IsZero() || l.until.Before(at) {
+				at = l.until
+			}
+		case e == nil || l.failures < least:
+			e, least = o, l.failures
 		}
-		if !l.until.After(now) {
-			return e, time.Time{}
-		}
-		if at.IsZero() || l.until.Before(at) {
-			at = l.until
+		if e != nil && least == 0 {
+			break
 		}
 	}
-	return nil, at
+	return e, at
 }
 
 // urgent is what has to be sent before the oldest entry that stands in memory only can be, whatever rests; or nil.

@@ -35,8 +35,9 @@ type Options struct {
 //
 // Order: the oldest first, and the revisions of one case strictly one after the other, so that a closing never overtakes
 // its opening. When an attempt fails, the whole target rests (1 s, doubling up to 15 min, times a random part of it),
-// and so does the case, which counts its own failures: one alert that the receiver chokes on does not hold up the
-// others, and a receiver that is down is asked by one alert at a time. A receiver's Retry-After is honored.
+// and so does the case, which counts its own failures; the cases that failed least go next. So one alert that the
+// receiver chokes on does not hold up the others, and a receiver that is down is asked by one alert at a time. A
+// receiver's Retry-After is honored.
 //
 // A [report.DeliveryError] that is Permanent moves the alert to the directory dead/, with the reason; any other error is
 // tried again. A file that was damaged goes there too. What has to go for want of room is the oldest of the lowest
