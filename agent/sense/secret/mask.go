@@ -17,6 +17,12 @@ const Masked = "***"
 // maxDepth is how deep commands quoted inside commands are looked into; below it a quoted command is masked as a whole.
 const maxDepth = 4
 
+// maxWords is how many words of a command inside an argument are looked at; what follows them is masked.
+const maxWords = 4096
+
+// maxName is how long the name of an option or a variable can be, so that made-up ones cost no time.
+const maxName = 80
+
 // Mask returns args with the secrets masked: the same slice when there are none, otherwise a new one of the same length.
 // The first argument is the program; a few programs have options of their own.
 func Mask(args []string) []string {
@@ -40,10 +46,10 @@ func Mask(args []string) []string {
 // Value masks the value of an environment variable, or of any NAME=VALUE.
 func Value(name, value string) string {
 	switch {
-	case secretName(name):
-		return conceal(value)
 	case userName(name):
 		return scan(user(value))
+	case secretName(name):
+		return conceal(value)
 	}
 	return scan(value)
 }
@@ -90,7 +96,11 @@ func (m *masker) arg(a string) string {
 			m.program(a)
 		}
 	}
-	if strings.ContainsAny(a, " \t\n") {
+	if blank := strings.IndexAny(a, " \t\n"); blank >= 0 {
+		// Blanks in the value of --password=… are part of it; in what a shell is given they end it.
+		if i := strings.IndexByte(a[:blank], '='); i > 0 && m.depth == 0 && !isShell(m.tool) && i < maxName && secretName(bare(a[:i])) && !userName(bare(a[:i])) {
+			return a[:i+1] + conceal(a[i+1:])
+		}
 		return m.text(a)
 	}
 	if len(a) > 1 && (a[0] == '-' || a[0] == '/') {
@@ -160,18 +170,21 @@ func (m *masker) option(a string) (string, bool) {
 			return b, true
 		}
 	}
+	if len(name) > maxName {
+		return "", false
+	}
 	word := bare(name)
 	if strings.HasPrefix(name, "-D") && len(name) > 2 { // -Ddb.password=…
 		word = bare(name[2:])
 	}
 	kind := anything
 	switch {
+	case userName(word):
+		kind = aUser
 	case keyName(word):
 		kind = aKey
 	case secretName(word):
 		kind = aSecret
-	case userName(word):
-		kind = aUser
 	default:
 		return "", false
 	}
@@ -245,6 +258,14 @@ func harmlessP(tool string) bool {
 	return false
 }
 
+func isShell(tool string) bool {
+	switch strings.TrimPrefix(tool, "-") {
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su", "ssh", "cmd", "powershell", "pwsh":
+		return true
+	}
+	return false
+}
+
 // takesSecret lists programs whose option of that letter takes a secret.
 func takesSecret(tool string, letter byte) bool {
 	switch letter {
@@ -271,23 +292,23 @@ func (m *masker) text(a string) string {
 	}
 	a = scan(a)
 	words := fields(a)
+	if len(words) > maxWords {
+		a = a[:words[maxWords].from] + Masked
+		words = words[:maxWords]
+	}
 	plain := make([]string, len(words))
 	for i, w := range words {
 		plain[i] = strings.Trim(a[w.from:w.to], `"'`)
 	}
 	sub := masker{depth: m.depth + 1, miner: m.miner || looksLikeMiner(plain)}
 	var out strings.Builder
-	at, changed := 0, false
+	at := 0
 	for i, w := range words {
 		word := a[w.from:w.to]
 		masked := sub.word(word, plain[i])
-		changed = changed || masked != word
 		out.WriteString(a[at:w.from])
 		out.WriteString(masked)
 		at = w.to
-	}
-	if !changed {
-		return a
 	}
 	out.WriteString(a[at:])
 	return out.String()

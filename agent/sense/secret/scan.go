@@ -22,7 +22,11 @@ func credentials(s string, at int) string {
 	if !ok || name == "" || strings.ContainsAny(s[:at], " \t\n\"'") || strings.HasPrefix(s[at:], "@sha256:") {
 		return s
 	}
-	at = strings.LastIndexByte(s, '@')
+	end := strings.IndexAny(s, " \t\n\"'")
+	if end < 0 {
+		end = len(s)
+	}
+	at = strings.LastIndexByte(s[:end], '@')
 	return userinfo(s[:at]) + s[at:]
 }
 
@@ -37,14 +41,12 @@ func urls(s string) string {
 		}
 		out.WriteString(rest[:i+3])
 		rest = rest[i+3:]
-		end := strings.IndexAny(rest, " \t\n\"'<>`|")
+		end := strings.Index(rest, "://") // socks5://a:b@c,http://d:e@f
 		if end < 0 {
 			end = len(rest)
 		}
-		if next := strings.Index(rest[:end], "://"); next >= 0 { // socks5://a:b@c,http://d:e@f
-			if comma := strings.LastIndexAny(rest[:next], ",;?&"); comma >= 0 {
-				end = comma
-			}
+		if blank := strings.IndexAny(rest[:end], " \t\n\"'<>`|"); blank >= 0 {
+			end = blank
 		}
 		out.WriteString(hook(authority(rest[:end])))
 		rest = rest[end:]
@@ -121,7 +123,7 @@ func pairs(s string) string {
 		}
 		name, from := nameBefore(s, i)
 		key := name != "" && keyName(name)
-		if !key && !secretName(name) {
+		if !key && !secretName(name) || userName(name) {
 			continue
 		}
 		begin, end := valueAfter(s, i, from, name)
@@ -158,13 +160,13 @@ func nameBefore(s string, i int) (name string, from int) {
 }
 
 // valueAfter is where the value behind the separator at i begins and ends.
-func valueAfter(s string, i, name int, word string) (begin, end int) {
+func valueAfter(s string, i, from int, name string) (begin, end int) {
 	begin = i + 1
 	for begin < len(s) && s[begin] == ' ' {
 		begin++
 	}
 	header := false
-	for w := range words(word) {
+	for w := range words(name) {
 		header = header || w == "authorization" || w == "cookie" || w == "cookies"
 	}
 	stop := " \t\n,;})]\"'&<>`|"
@@ -182,9 +184,9 @@ func valueAfter(s string, i, name int, word string) (begin, end int) {
 				begin += len(scheme)
 			}
 		}
-	case name > 0 && (s[name-1] == '?' || s[name-1] == '&'):
+	case from > 0 && (s[from-1] == '?' || s[from-1] == '&'):
 		stop = "&# \t\n\"'"
-	case !strings.ContainsAny(s, " \t\n{") && strings.Trim(s[:name], "-") == "":
+	case !strings.ContainsAny(s, " \t\n{") && strings.Trim(s[:from], "-") == "":
 		return begin, len(s) // the whole argument is one pair
 	}
 	end = strings.IndexAny(s[begin:], stop)
@@ -205,23 +207,36 @@ func tokens(s string) string {
 		{"xoxb-", 16}, {"xoxp-", 16}, {"xoxa-", 16}, {"xoxs-", 16}, {"npm_", 30}, {"pypi-", 40}, {"dckr_pat_", 20},
 		{"sk_live_", 16}, {"rk_live_", 16}, {"sk-", 32}, {"AIza", 30}, {"dop_v1_", 30}, {"eyJ", 40},
 	} {
-		for from := 0; ; {
-			i := strings.Index(s[from:], t.prefix)
-			if i < 0 {
-				break
-			}
-			i += from
-			end := i + len(t.prefix)
-			for end < len(s) && (isAlnum(s[end]) || s[end] == '-' || s[end] == '_' || s[end] == '.') {
-				end++
-			}
-			from = end
-			if end-i-len(t.prefix) < t.least || i > 0 && isAlnum(s[i-1]) || Wallet(s[i:end]) {
-				continue
-			}
-			s = s[:i] + Masked + s[end:]
-			from = i + len(Masked)
-		}
+		s = token(s, t.prefix, t.least)
 	}
 	return s
+}
+
+// token masks every word that begins with prefix and goes on for at least so many bytes.
+func token(s, prefix string, least int) string {
+	var out strings.Builder
+	at := 0
+	for from := 0; ; {
+		i := strings.Index(s[from:], prefix)
+		if i < 0 {
+			break
+		}
+		i += from
+		end := i + len(prefix)
+		for end < len(s) && (isAlnum(s[end]) || s[end] == '-' || s[end] == '_' || s[end] == '.') {
+			end++
+		}
+		from = end
+		if end-i-len(prefix) < least || i > 0 && isAlnum(s[i-1]) || Wallet(s[i:end]) {
+			continue
+		}
+		out.WriteString(s[at:i])
+		out.WriteString(Masked)
+		at = end
+	}
+	if at == 0 {
+		return s
+	}
+	out.WriteString(s[at:])
+	return out.String()
 }

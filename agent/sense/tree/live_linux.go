@@ -174,7 +174,7 @@ func numbers(dst []int, b []byte) []int {
 			if c == 0 {
 				break
 			}
-			if c < '0' || c > '9' || n > 1<<30/10 {
+			if c < '0' || c > '9' || n > 1<<30/10 || n == 0 && c == '0' {
 				n = 0
 				break
 			}
