@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,12 +18,12 @@ const (
 // evidenceOf bounds what a rule matched and hides the secrets of the environment. Arguments were masked when they were
 // read.
 func evidenceOf(matches []sigma.Match) []Evidence {
-	if len(matches) > MaxEvidence {
-		matches = matches[:MaxEvidence]
-	}
-	l := make([]Evidence, 0, len(matches))
+	l := make([]Evidence, 0, min(len(matches), MaxEvidence))
 	for _, m := range matches {
-		l = append(l, Evidence{Field: m.Field, Value: clip(maskVariable(m))})
+		e := Evidence{Field: m.Field, Value: clip(maskVariable(m))}
+		if !slices.Contains(l, e) && len(l) < MaxEvidence {
+			l = append(l, e)
+		}
 	}
 	return l
 }

@@ -201,6 +201,12 @@ func (l *loader) compile() {
 	// Inactive rules are compiled as well: a rule that cannot be honoured is refused wherever it would work.
 	_, errs := build(l.rules, true)
 	l.errs = append(l.errs, errs...)
+	l.rules = slices.DeleteFunc(l.rules, func(r Rule) bool {
+		return slices.ContainsFunc(errs, func(err error) bool {
+			var e *sigma.Error
+			return errors.As(err, &e) && e.Rule == r.Name && e.File == r.File
+		})
+	})
 }
 
 func told(k Kind) *sigma.Schema {

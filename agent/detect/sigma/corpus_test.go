@@ -141,9 +141,12 @@ func TestCorpusPrefilter(t *testing.T) {
 		}
 	}
 	hits, records := 0, 0
-	for round := range 3 {
+	for round := range 2 {
 		for k, rec := range pool {
 			if round > 0 {
+				if k%2 == 0 {
+					continue
+				}
 				rec = mutate(rng, rec, pool)
 			}
 			got := set.Match(rec, nil)
@@ -152,7 +155,7 @@ func TestCorpusPrefilter(t *testing.T) {
 				t.Fatalf("record %v:\nprefiltered %v\nplain       %v", rec, files(set, got), files(set, want))
 			}
 			hits, records = hits+len(got), records+1
-			if k%64 == 0 {
+			if k%64 <= 1 {
 				for i, tree := range set.trees {
 					if truth := reference(set.schema, tree, rec); (truth == True) != slices.Contains(got, i) {
 						t.Fatalf("record %v: %s is %v by the reference", rec, set.rules[i].File, truth)
