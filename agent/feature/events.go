@@ -61,7 +61,7 @@ var eventFields = []EventField{
 	{"process.parent_exe", "ParentImage", "executable of the parent", func(o *Occurrence) host.Value { return exe(false, o.parentText) }},
 	{"process.parent_command_line", "ParentCommandLine", "arguments of the parent, joined, masked", func(o *Occurrence) host.Value { return commandLine(o.parentText) }},
 	{"process.parent_user", "ParentUser", "user of the parent", func(o *Occurrence) host.Value { return user(o.parentText) }},
-	{"process.ancestors", "", "list of the names of parent, grandparent and so on; absent without any", func(o *Occurrence) host.Value { return listOf(o.ancestors) }},
+	{"process.ancestors", "", "list of the names of parent, grandparent and so on", func(o *Occurrence) host.Value { return known(o.ancestors) }},
 	{"process.tracer_pid", "", "process id of the debugger; absent without one", func(o *Occurrence) host.Value { return tracer(o.text) }},
 
 	// What Sysmon tells on Windows and no sensor here does.

@@ -51,7 +51,7 @@ var fields = []Field{
 	{"process.parent_exe", "ParentImage", "executable of the parent at birth", func(v *Vector) host.Value { return exe(false, v.parentText) }},
 	{"process.parent_command_line", "ParentCommandLine", "arguments of the parent at birth, joined, masked", func(v *Vector) host.Value { return commandLine(v.parentText) }},
 	{"process.parent_user", "ParentUser", "user of the parent at birth", func(v *Vector) host.Value { return user(v.parentText) }},
-	{"process.ancestors", "", "list of the names of parent, grandparent and so on, at birth; absent without any", func(v *Vector) host.Value { return listOf(v.ancestors) }},
+	{"process.ancestors", "", "list of the names of parent, grandparent and so on, at birth; absent without any", func(v *Vector) host.Value { return ancestorsOf(v) }},
 	{"process.reparented", "", "it was handed to another parent than the one it was first seen with", func(v *Vector) host.Value { return host.BoolOf(v.Reparented) }},
 	{"process.session_leader", "", "it leads a session of its own", func(v *Vector) host.Value { return sessionLeader(v) }},
 	{"process.kernel_thread", "", "a kernel thread", func(v *Vector) host.Value { return host.Bool(v.Proc.Kernel) }},

@@ -74,7 +74,7 @@ func (g *group) charge(w *Window, from, to time.Duration, cpu float64, hole bool
 		if g.pending < QuietCPU.Seconds() {
 			return
 		}
-		g.history = &history{}
+		g.history = w.newHistory()
 		if rest := g.pending - cpu; rest > 0 && from > g.from {
 			g.history.add(g.from, from, &sample{cpu: rest})
 		}

@@ -63,6 +63,7 @@ type interpreter struct {
 	code   string // options whose next argument is the program text
 	module string // options whose next argument is the name of what runs
 	skip   string // first arguments that are commands of the interpreter, not what it runs
+	bare   bool   // what runs is a name, not a path
 }
 
 // interpreterOf finds the interpreter by the base name of its executable, without a version: python3.11, perl5.36.0,
@@ -90,7 +91,7 @@ func interpreterOf(base string) (interpreter, bool) {
 	case "ruby", "jruby":
 		return interpreter{value: "-I -r -C -E", code: "-e"}, true
 	case "java", "javaw":
-		return interpreter{value: "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-modules --add-exports --add-opens --add-reads --limit-modules --patch-module", module: "-jar -m --module"}, true
+		return interpreter{value: "-cp -classpath --class-path -p --module-path --upgrade-module-path --add-modules --add-exports --add-opens --add-reads --limit-modules --patch-module", module: "-jar -m --module", bare: true}, true
 	case "php", "php-cgi", "php-fpm":
 		return interpreter{value: "-c -d -z -S -t", code: "-r -B -R -E", module: "-f -F"}, true
 	case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash":
@@ -137,23 +138,26 @@ func runs(d *host.Detail) string {
 			if listed(in.skip, a) || listed(in.code, a) && i+1 < len(args) {
 				continue
 			}
+			if in.bare {
+				return a
+			}
 			return located(a, d.Cwd)
 		}
-		option := strings.ToLower(a)
-		if len(a) == 2 || !listed(in.code+" "+in.module, option) {
-			option = a // short options mind their case
+		option := a
+		if len(a) > 2 && a[1] != '-' && strings.ToLower(a) != a {
+			option = strings.ToLower(a) // PowerShell does not mind the case of its options
 		}
 		next := ""
 		if i+1 < len(args) {
 			next = args[i+1]
 		}
 		switch {
-		case listed(in.code, option) || in.bundles(option):
-			return "-c " + next
 		case listed(in.module, option):
 			return option + " " + next
 		case listed(in.value, option):
 			i++
+		case listed(in.code, option) || in.bundles(a):
+			return "-c " + next
 		}
 	}
 	return ""
@@ -203,7 +207,7 @@ func applet(d *host.Detail) string {
 
 // located is a script with the directory it was named in.
 func located(script, cwd string) string {
-	if cwd == "" || path.IsAbs(script) || strings.Contains(script, `\`) || strings.Contains(script, "://") || strings.HasPrefix(cwd, "/") == false {
+	if cwd == "" || !path.IsAbs(cwd) || path.IsAbs(script) || strings.Contains(script, `\`) || strings.Contains(script, "://") {
 		return script
 	}
 	return path.Join(cwd, script)

@@ -98,7 +98,7 @@ func (w *Window) advance(r *record, now counters) {
 		if now.cpu-r.from.cpu < QuietCPU {
 			return
 		}
-		r.history = &history{}
+		r.history = w.newHistory()
 		if before.at > r.from.at {
 			r.remember(r.from, before)
 		}

@@ -53,6 +53,21 @@ func listOf(l []string) host.Value {
 	return host.Texts(l)
 }
 
+// known is a list that is unknown when it is empty.
+func known(l []string) host.Value {
+	if len(l) == 0 {
+		return host.Value{}
+	}
+	return host.Texts(l)
+}
+
+func ancestorsOf(v *Vector) host.Value {
+	if v.first {
+		return host.Absent()
+	}
+	return known(v.ancestors)
+}
+
 func exe(kernel bool, t *text) host.Value {
 	if kernel {
 		return host.Absent()

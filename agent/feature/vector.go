@@ -33,6 +33,7 @@ type Vector struct {
 	parentName string
 	parentText *text
 	ancestors  []string
+	first      bool // it has no parent at all
 }
 
 // CPU is how one process uses the processors.

@@ -34,6 +34,7 @@ type Window struct {
 	next    []*record
 	dead    []*record // gone at this look
 	free    []*record
+	spare   []*history
 	groups  groups
 	births  births
 	scratch scratch
@@ -209,6 +210,9 @@ func (w *Window) gone(r *record) {
 // children point at them and can tell that they are gone.
 func (w *Window) bury() {
 	for _, r := range w.dead {
+		if r.history != nil && len(w.spare) < maxFree/4 {
+			w.spare = append(w.spare, r.history)
+		}
 		*r = record{}
 		if len(w.free) < maxFree {
 			w.free = append(w.free, r)
@@ -228,6 +232,18 @@ func (w *Window) fresh(p *host.Process) *record {
 	*r = record{id: p.ID, busyFrom: -1, parentPID: -1}
 	r.name = p.Name
 	return r
+}
+
+// newHistory is an empty history.
+func (w *Window) newHistory() *history {
+	n := len(w.spare)
+	if n == 0 {
+		return &history{}
+	}
+	h := w.spare[n-1]
+	w.spare = w.spare[:n-1]
+	*h = history{}
+	return h
 }
 
 // byPID finds a record in a list sorted by PID.
@@ -354,7 +370,7 @@ func (w *Window) vector(v *Vector, r *record, p *host.Process, s *host.Snapshot)
 	if r.parentText != nil {
 		v.Parent = r.parentText.detail
 	}
-	v.ancestors = nil
+	v.ancestors, v.first = nil, r.parentPID <= 0
 	if r.up != nil {
 		v.ancestors = r.up.names
 	}
