@@ -53,9 +53,10 @@ func processRecords() []host.Record {
 }
 
 // processRules are rules of the corpus for process creation, Linux first.
-func processRules(b testing.TB, n int) []*Rule {
+func processRules(tb testing.TB, n int) []*Rule {
+	tb.Helper()
 	var out []*Rule
-	rules := readCorpus(b)
+	rules := readCorpus(tb)
 	for _, folder := range []string{"linux", "macos", "windows"} {
 		for _, r := range rules {
 			if len(out) < n && r.LogSource.Category == "process_creation" && strings.HasPrefix(r.File, folder) {
@@ -67,6 +68,7 @@ func processRules(b testing.TB, n int) []*Rule {
 }
 
 func benchmarkMatch(b *testing.B, n int) {
+	b.Helper()
 	set, errs := Compile(processRules(b, n), processSchema())
 	if len(errs) > 0 || len(set.Rules()) != n {
 		b.Fatalf("%d rules, %v", len(set.Rules()), errs)

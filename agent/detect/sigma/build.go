@@ -169,7 +169,7 @@ func (r *reader) apply(it *item, v scalar, step string, p pattern) ([]pattern, *
 		case "base64offset":
 			offsets := base64Offsets(text)
 			if len(offsets) < 3 {
-				return nil, r.errorf(v.line, "%s: %q is too short to be recognised inside Base64", it.key, text)
+				return nil, r.errorf(v.line, "%s: %q is too short to be recognized inside Base64", it.key, text)
 			}
 			for _, o := range offsets {
 				out = append(out, literal(o))

@@ -66,8 +66,8 @@ func Compile(rules []*Rule, schema *Schema, placeholders ...Placeholder) (*Set, 
 			continue
 		}
 		for _, a := range wake.atoms {
-			if list := s.atoms[a].rules; len(list) == 0 || list[len(list)-1] != int32(i) {
-				s.atoms[a].rules = append(list, int32(i))
+			if a := &s.atoms[a]; len(a.rules) == 0 || a.rules[len(a.rules)-1] != int32(i) {
+				a.rules = append(a.rules, int32(i))
 			}
 		}
 	}
@@ -140,8 +140,9 @@ func (t *test) identity() string {
 		return "cidr " + t.network.String()
 	case testField:
 		return fmt.Sprintf("field %v %d %q", t.cased, t.place, t.other)
+	default:
+		return strconv.Itoa(int(t.kind))
 	}
-	return strconv.Itoa(int(t.kind))
 }
 
 // What a predicate costs, roughly: the cheap ones of a rule are asked first.
@@ -166,6 +167,7 @@ func (c *compiler) predicate(t *test, field int) predicate {
 	case testPattern:
 		p.cost = costGlob
 		c.pattern(&p)
+	default:
 	}
 	return p
 }
@@ -318,8 +320,9 @@ func (c *compiler) wakers(n *node) (w wakers, ok bool) {
 			w.odds += kw.odds
 		}
 		return w, true
+	default:
+		return w, false
 	}
-	return w, false
 }
 
 // odds guesses how often an atom is seen: the shorter and the more popular, the more often.

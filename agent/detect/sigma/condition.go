@@ -123,10 +123,10 @@ func (p *condParser) not() (*condNode, error) {
 
 func (p *condParser) primary() (*condNode, error) {
 	t := p.word()
-	switch {
-	case t == "":
+	switch t {
+	case "":
 		return nil, &condError{reason: "the condition ends where a search identifier was expected"}
-	case t == "(":
+	case "(":
 		p.at++
 		if p.depth++; p.depth > maxNesting {
 			return nil, &condError{reason: "the condition nests too deep"}
@@ -141,7 +141,7 @@ func (p *condParser) primary() (*condNode, error) {
 		p.at++
 		p.depth--
 		return n, nil
-	case t == ")" || t == "and" || t == "or":
+	case ")", "and", "or":
 		return nil, &condError{reason: "the condition has " + quote(t) + " where a search identifier was expected"}
 	}
 	if p.at+1 < len(p.tokens) && strings.EqualFold(p.tokens[p.at+1], "of") {
@@ -162,7 +162,7 @@ func (p *condParser) quantifier() (*condNode, error) {
 		n.op = condAllOf
 	default:
 		return nil, &condError{quote(count+" of") + " is not in the specification, which has `1 of` and `all of`",
-			"spell the combinations out with and and or"}
+			"spell the combinations out"}
 	}
 	p.at += 2
 	if p.at >= len(p.tokens) || p.tokens[p.at] == "(" || p.tokens[p.at] == ")" {
@@ -202,6 +202,7 @@ func (c *condNode) resolve(names []string, lookup func(string) *node) (*node, er
 			return group(opOr, kids), nil
 		}
 		return group(opAnd, kids), nil
+	default:
 	}
 	kids := make([]*node, len(c.kids))
 	for i, k := range c.kids {

@@ -17,8 +17,8 @@ import (
 const corpusRules = 1460
 
 // readCorpus parses every rule of the corpus. Without the corpus the test is skipped, in CI it fails.
-func readCorpus(t testing.TB) []*Rule {
-	t.Helper()
+func readCorpus(tb testing.TB) []*Rule {
+	tb.Helper()
 	shared := os.Getenv("MINEHOUND_SHARED")
 	if shared == "" {
 		shared = filepath.Join("..", "..", "..", "..", "shared")
@@ -26,9 +26,9 @@ func readCorpus(t testing.TB) []*Rule {
 	root := filepath.Join(shared, "data", "sigma", "rules")
 	if _, err := os.Stat(root); err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("the Sigma corpus is missing: %v", err)
+			tb.Fatalf("the Sigma corpus is missing: %v", err)
 		}
-		t.Skipf("the Sigma corpus is missing: %v", err)
+		tb.Skipf("the Sigma corpus is missing: %v", err)
 	}
 	var rules []*Rule
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -42,13 +42,13 @@ func readCorpus(t testing.TB) []*Rule {
 		rel, _ := filepath.Rel(root, path)
 		more, perr := Parse(rel, data)
 		if perr != nil {
-			t.Errorf("refused: %v", perr)
+			tb.Errorf("refused: %v", perr)
 		}
 		rules = append(rules, more...)
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rules
 }
@@ -76,12 +76,12 @@ func corpusSchema(rules []*Rule) *Schema {
 	return NewSchema(fields...)
 }
 
-func compileCorpus(t testing.TB) *Set {
-	t.Helper()
-	rules := readCorpus(t)
+func compileCorpus(tb testing.TB) *Set {
+	tb.Helper()
+	rules := readCorpus(tb)
 	set, errs := Compile(rules, corpusSchema(rules))
 	for _, err := range errs {
-		t.Errorf("refused: %v", err)
+		tb.Errorf("refused: %v", err)
 	}
 	return set
 }

@@ -229,6 +229,7 @@ func groupText(v host.Value) (string, bool) {
 		return "", false
 	case host.KindAbsent:
 		return "(none)", true
+	default:
+		return strings.Join(valueTexts(v), " "), true
 	}
-	return strings.Join(valueTexts(v), " "), true
 }

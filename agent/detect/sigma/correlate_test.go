@@ -61,7 +61,9 @@ func (r *rig) play(events string) string {
 	for _, line := range strings.Split(events, ",") {
 		f := strings.Fields(line)
 		var second int
-		fmt.Sscan(f[0], &second)
+		if _, err := fmt.Sscan(f[0], &second); err != nil {
+			r.t.Fatal(err)
+		}
 		at := r.start.Add(time.Duration(second) * time.Second)
 		var hits []Hit
 		if len(f) == 1 {
@@ -230,7 +232,7 @@ func TestCorrelationErrors(t *testing.T) {
 		"alias":   {correlationText("type: temporal\nrules: [a]\ntimespan: 1m\ngroup-by: [ip]\naliases: {ip: {q: field}}"), `alias ip is for rule "q"`},
 		"chained": {correlationText("type: temporal\nrules: [y]\ntimespan: 1m\ngroup-by: [other]") + "---\n" +
 			strings.ReplaceAll(correlationText("type: temporal\nrules: [a]\ntimespan: 1m\ngroup-by: [field]"), ": x", ": y"), "which does not group by it"},
-		"same name": {correlationText("type: temporal\nrules: [a]\ntimespan: 1m") + "---\n" + strings.Replace(baseRules[:strings.Index(baseRules, "---")], "id:", "license:", 1),
+		"same name": {correlationText("type: temporal\nrules: [a]\ntimespan: 1m") + "---\nname: a\n" + ruleText("s: {other: a}\ncondition: s"),
 			`refers to "a", which several rules are called`},
 	} {
 		_, errs := newRig(t, c.body)

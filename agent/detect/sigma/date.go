@@ -21,6 +21,7 @@ func dateNumber(s string, part datePart) (float64, bool) {
 	case datePartWeek:
 		_, week := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).ISOWeek()
 		return float64(week), true
+	default:
 	}
 	hour, ok := digits(s, 11, 2)
 	minute, ok2 := digits(s, 14, 2)

@@ -148,6 +148,7 @@ func (r *reader) definition(n *yaml.Node, name string, depth int) (*definition, 
 			def.any = append(def.any, d)
 		}
 		return def, nil
+	default:
 	}
 	s, err := r.scalar(n, name)
 	if err != nil {

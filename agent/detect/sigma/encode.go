@@ -26,7 +26,7 @@ func utf16Bytes(s string, big, marked bool) string {
 func base64Text(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // base64Offsets is how s looks inside a longer Base64 text when it starts at a multiple of three bytes, one after, and two
-// after: only the characters that no neighbour can change. A form that would be empty is left out.
+// after: only the characters that nothing beside can change. A form that would be empty is left out.
 func base64Offsets(s string) []string {
 	var out []string
 	for shift := range 3 {

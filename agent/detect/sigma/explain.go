@@ -55,8 +55,10 @@ func (m *machine) tree(n *node) Truth {
 			return False
 		case False:
 			return True
+		default:
+			return Unknown
 		}
-		return Unknown
+	default:
 	}
 	decisive, out := False, True
 	if n.op == opOr {
@@ -68,6 +70,7 @@ func (m *machine) tree(n *node) Truth {
 			return decisive
 		case Unknown:
 			out = Unknown
+		default:
 		}
 	}
 	return out
@@ -84,6 +87,7 @@ func (m *machine) evidence(n *node, out []Match) []Match {
 			}
 		}
 		return out
+	default:
 	}
 	if match := m.shown(n.test); !slices.Contains(out, match) {
 		out = append(out, match)
@@ -114,8 +118,9 @@ func textsOf(v *host.Value) []string {
 		return []string{v.Text}
 	case host.KindTexts:
 		return v.Texts
+	default:
+		return nil
 	}
-	return nil
 }
 
 // holdsFor asks a pattern or a regular expression about one text.
@@ -149,6 +154,7 @@ func (m *machine) value(p *predicate, v *host.Value) string {
 			list = append(list, formatNumber(n))
 		}
 		return clip(strings.Join(list, " "), MaxEvidence)
+	default:
 	}
 	texts := textsOf(v)
 	for _, s := range texts {
@@ -189,6 +195,7 @@ func excerpt(p *predicate, s string) string {
 		}
 		// Folding may move bytes; then the excerpt is off by as much, which only costs context.
 		at = max(0, bytes.Index(appendFold(nil, s), []byte(foldString(longest))))
+	default:
 	}
 	from := max(0, min(at-MaxEvidence/4, len(s)-MaxEvidence))
 	for from > 0 && from < len(s) && !utf8.RuneStart(s[from]) {

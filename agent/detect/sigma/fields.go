@@ -60,6 +60,7 @@ func (n *node) can(schema *Schema, be bool) bool {
 		return n.test.field != "" || schema.Len() > 0
 	case opNot:
 		return n.kids[0].can(schema, !be)
+	default:
 	}
 	every := (n.op == opAnd) == be // a true `and` and a false `or` need each of their children
 	for _, k := range n.kids {

@@ -25,14 +25,23 @@ func appendFold(dst []byte, s string) []byte {
 }
 
 func foldRunes(dst []byte, s string) []byte {
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c-'A' < 26 {
+				c += 'a' - 'A'
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n <= 1 {
-			dst = append(dst, s[0])
+			dst = append(dst, c)
 		} else {
 			dst = utf8.AppendRune(dst, foldRune(r))
 		}
-		s = s[n:]
+		i += n
 	}
 	return dst
 }

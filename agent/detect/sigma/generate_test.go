@@ -129,6 +129,7 @@ func (g *generator) value(tests []*test) host.Value {
 			default:
 				middle = append(middle, text)
 			}
+		default:
 		}
 	}
 	g.rng.Shuffle(len(middle), func(i, j int) { middle[i], middle[j] = middle[j], middle[i] })
@@ -207,6 +208,7 @@ func (g *generator) fromRegexp(re *syntax.Regexp) string {
 			b.WriteString(g.fromRegexp(re.Sub[0]))
 		}
 		return b.String()
+	default:
 	}
 	var b strings.Builder
 	for _, sub := range re.Sub {

@@ -162,6 +162,7 @@ func (k *correlation) count(g *window) float64 {
 		return float64(len(g.events))
 	case ValueCount:
 		return float64(len(g.distinct))
+	default:
 	}
 	if len(g.events) == 0 {
 		return math.NaN()
@@ -177,6 +178,7 @@ func (k *correlation) count(g *window) float64 {
 		return sum
 	case ValueAvg:
 		return sum / float64(len(numbers))
+	default:
 	}
 	slices.Sort(numbers)
 	mid := len(numbers) / 2
@@ -230,31 +232,32 @@ func (b Bound) holds(n float64) bool {
 }
 
 // seen evaluates an extended condition: a name is true when its rule was seen.
-func (n *condNode) seen(rules []string, seen func(int) bool) bool {
-	switch n.op {
+func (c *condNode) seen(rules []string, seen func(int) bool) bool {
+	switch c.op {
 	case condName:
-		return seen(slices.Index(rules, n.name))
+		return seen(slices.Index(rules, c.name))
 	case condNot:
-		return !n.kids[0].seen(rules, seen)
+		return !c.kids[0].seen(rules, seen)
 	case condOneOf, condAllOf:
 		for i, name := range rules {
-			if (n.name == "them" || matchName(n.name, name)) && seen(i) == (n.op == condOneOf) {
-				return n.op == condOneOf
+			if (c.name == "them" || matchName(c.name, name)) && seen(i) == (c.op == condOneOf) {
+				return c.op == condOneOf
 			}
 		}
-		return n.op == condAllOf
+		return c.op == condAllOf
+	default:
 	}
-	for _, k := range n.kids {
-		if k.seen(rules, seen) == (n.op == condOr) {
-			return n.op == condOr
+	for _, k := range c.kids {
+		if k.seen(rules, seen) == (c.op == condOr) {
+			return c.op == condOr
 		}
 	}
-	return n.op == condAnd
+	return c.op == condAnd
 }
 
 // negates tells whether a rule that is seen could make the condition false.
-func (n *condNode) negates() bool {
-	return n.op == condNot || slices.ContainsFunc(n.kids, (*condNode).negates)
+func (c *condNode) negates() bool {
+	return c.op == condNot || slices.ContainsFunc(c.kids, (*condNode).negates)
 }
 
 // valueTexts are the texts of a value, each bounded.
@@ -270,6 +273,7 @@ func valueTexts(v host.Value) []string {
 		return out
 	case host.KindBool:
 		return []string{strconv.FormatBool(v.Bool)}
+	default:
 	}
 	var out []string
 	for _, f := range valueNumbers(v) {
@@ -292,6 +296,7 @@ func valueNumbers(v host.Value) []float64 {
 		return []float64{v.Number}
 	case host.KindNumbers:
 		return v.Numbers
+	default:
 	}
 	var out []float64
 	for _, s := range textsOf(&v) {

@@ -23,28 +23,28 @@ func indent(s string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ") + "\n"
 }
 
-func compileOne(t testing.TB, detection string, placeholders ...Placeholder) *Set {
-	t.Helper()
+func compileOne(tb testing.TB, detection string, placeholders ...Placeholder) *Set {
+	tb.Helper()
 	rules, err := Parse("t.yml", []byte(ruleText(detection)))
 	if err != nil {
-		t.Fatalf("%s\n%v", detection, err)
+		tb.Fatalf("%s\n%v", detection, err)
 	}
 	set, errs := Compile(rules, testSchema(), placeholders...)
 	if len(errs) > 0 {
-		t.Fatalf("%s\n%v", detection, errs)
+		tb.Fatalf("%s\n%v", detection, errs)
 	}
 	return set
 }
 
 // truth asks all three evaluators and wants one answer.
-func truth(t testing.TB, set *Set, rec record) Truth {
-	t.Helper()
+func truth(tb testing.TB, set *Set, rec record) Truth {
+	tb.Helper()
 	want := set.Explain(rec, 0).Truth
 	if got := reference(set.schema, set.trees[0], rec); got != want {
-		t.Fatalf("%v: plain evaluation says %v, the reference %v", rec, want, got)
+		tb.Fatalf("%v: plain evaluation says %v, the reference %v", rec, want, got)
 	}
 	if got := len(set.Match(rec, nil)) == 1; got != (want == True) {
-		t.Fatalf("%v: plain evaluation says %v, the prefiltered set %v", rec, want, got)
+		tb.Fatalf("%v: plain evaluation says %v, the prefiltered set %v", rec, want, got)
 	}
 	return want
 }

@@ -22,7 +22,7 @@ var attributes = []string{
 // Parse reads every rule of a file. On any mistake it returns no rules and every Error it found, joined: a file is taken
 // whole or not at all.
 //
-// The specification allows custom attributes at the top level of a rule, which would let a misspelt one pass. So a key
+// The specification allows custom attributes at the top level of a rule, which would let a misspelled one pass. So a key
 // that looks like a misspelling of a known one is refused anywhere; any other unknown key is refused in a rule with a
 // minehound block, which is written for this program, and listed in [Rule.Custom] in the rules of others.
 func Parse(file string, data []byte) ([]*Rule, error) {

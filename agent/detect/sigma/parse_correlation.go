@@ -239,19 +239,20 @@ func (r *reader) extendedCondition(c *Correlation, p pair) *Error {
 	return nil
 }
 
-// conjunction tells whether n is names joined by and only, and collects them.
-func (n *condNode) conjunction(names map[string]bool) bool {
-	switch n.op {
+// conjunction tells whether c is names joined by and only, and collects them.
+func (c *condNode) conjunction(names map[string]bool) bool {
+	switch c.op {
 	case condName:
-		names[n.name] = true
+		names[c.name] = true
 		return true
 	case condAnd:
-		for _, k := range n.kids {
+		for _, k := range c.kids {
 			if !k.conjunction(names) {
 				return false
 			}
 		}
 		return true
+	default:
+		return false
 	}
-	return false
 }

@@ -83,8 +83,8 @@ func TestParseErrors(t *testing.T) {
 	cases := []struct {
 		name, text, want string
 	}{
-		{"misspelt key", sel + "falsepositive: [x]\n", `t.yml:6: rule t: unknown key "falsepositive" (did you mean falsepositives?)`},
-		{"misspelt block", sel + "minehuond: {}\n", `t.yml:6: rule t: unknown key "minehuond" (did you mean minehound?)`},
+		{"misspelled key", sel + "falsepositive: [x]\n", `t.yml:6: rule t: unknown key "falsepositive" (did you mean falsepositives?)`},
+		{"misspelled block", sel + "minehuond: {}\n", `t.yml:6: rule t: unknown key "minehuond" (did you mean minehound?)`},
 		{"unknown key in the block", sel + "minehound: {class: proof, wieght: 5}\n", `t.yml:6: rule t: unknown key "minehound.wieght" (did you mean minehound.weight?)`},
 		{"weight as text", sel + "minehound: {class: proof, weight: '5'}\n", `t.yml:6: rule t: minehound.weight must be a number of decibans, not "5"`},
 		{"no class", sel + "minehound: {weight: 5}\n", "t.yml:6: rule t: minehound needs class and weight"},
@@ -94,7 +94,7 @@ func TestParseErrors(t *testing.T) {
 		{"no title", strings.TrimPrefix(sel, "title: t\n"), "t.yml:1: rule t: the rule has no title"},
 		{"no logsource", "title: t\ndetection:\n  s: {field: x}\n  condition: s\n", "t.yml:1: rule t: the rule has no logsource"},
 		{"empty logsource", "title: t\nlogsource: {definition: x}\n", "t.yml:2: rule t: logsource names no category, product or service"},
-		{"misspelt logsource", "title: t\nlogsource: {catgory: x}\n", `t.yml:2: rule t: unknown key "logsource.catgory" (did you mean logsource.category?)`},
+		{"misspelled logsource", "title: t\nlogsource: {catgory: x}\n", `t.yml:2: rule t: unknown key "logsource.catgory" (did you mean logsource.category?)`},
 		{"no detection", "title: t\nlogsource: {category: x}\n", "t.yml:1: rule t: the rule has neither detection nor correlation"},
 		{"status", sel + "status: good\n", `t.yml:6: rule t: status is "good", must be one of stable, test, experimental, deprecated, unsupported`},
 		{"level", sel + "level: 5\n", `t.yml:6: rule t: level is "5", must be one of informational, low, medium, high, critical`},
@@ -136,7 +136,7 @@ func TestParseErrors(t *testing.T) {
 		{"exists yes", itemRule("field|exists: yes"), "t.yml:5: rule t: field|exists: exists takes one value, true or false"},
 		{"encoded wildcard", itemRule("field|base64: 'a*'"), "t.yml:5: rule t: field|base64: a wildcard cannot be encoded by base64 (escape it as \\* or \\?, and put contains after base64)"},
 		{"wrong order", itemRule("field|contains|base64: a"), "t.yml:5: rule t: field|contains|base64: a wildcard cannot be encoded by base64 (escape it as \\* or \\?, and put contains after base64)"},
-		{"short base64", itemRule("field|base64offset|contains: a"), "t.yml:5: rule t: field|base64offset|contains: \"a\" is too short to be recognised inside Base64"},
+		{"short base64", itemRule("field|base64offset|contains: a"), "t.yml:5: rule t: field|base64offset|contains: \"a\" is too short to be recognized inside Base64"},
 		{"dashes", itemRule("field|windash|base64: '-----'"), "t.yml:5: rule t: field|windash|base64: too many dashes to spell them all out for base64"},
 		{"program", itemRule("field|re: '((a{100}){100}){10}'"), "t.yml:5: rule t: field|re: \"((a{100}){100}){10}\" is not a regular expression this program runs: error parsing regexp: invalid repeat count: `{100}`"},
 		{"long program", itemRule("field|re: '(abcdefghijk){1000}'"), "t.yml:5: rule t: field|re: the regular expression grows to 13000 instructions, more than 10000"},

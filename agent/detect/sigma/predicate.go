@@ -58,6 +58,7 @@ func (m *machine) compute(p *predicate) Truth {
 			return Unknown
 		}
 		return truthOf(m.sameField(p))
+	default:
 	}
 	// The keyword search has seen all there is only when no field is unknown.
 	if t := m.matchText(p, f); t != False || !f.unknown {
@@ -80,6 +81,7 @@ func (m *machine) matchText(p *predicate, f *loaded) Truth {
 		return m.matchRegexp(p)
 	case testCIDR:
 		return truthOf(matchCIDR(p.test.network, &f.value))
+	default:
 	}
 	if p.exact && p.isNum {
 		switch f.value.Kind {
@@ -92,6 +94,7 @@ func (m *machine) matchText(p *predicate, f *loaded) Truth {
 				}
 			}
 			return False
+		default:
 		}
 	}
 	for _, s := range m.texts(p.field, p.test.cased) {
@@ -150,6 +153,7 @@ func (m *machine) compare(t *test, v *host.Value) bool {
 				return true
 			}
 		}
+	default:
 	}
 	return false
 }

@@ -28,6 +28,7 @@ func reference(s *Schema, n *node, rec record) Truth {
 		return referenceTest(s, n.test, rec)
 	case opNot:
 		return [...]Truth{Unknown: Unknown, False: True, True: False}[reference(s, n.kids[0], rec)]
+	default:
 	}
 	falses, unknowns := 0, 0
 	for _, k := range n.kids {
@@ -36,6 +37,7 @@ func reference(s *Schema, n *node, rec record) Truth {
 			falses++
 		case Unknown:
 			unknowns++
+		default:
 		}
 	}
 	switch {
@@ -60,6 +62,7 @@ func referenceTest(s *Schema, t *test, rec record) Truth {
 				if referenceValue(t, v, host.Value{}) {
 					out = True
 				}
+			default:
 			}
 		}
 		return out
@@ -94,6 +97,7 @@ func referenceValue(t *test, v, other host.Value) bool {
 		if v.Kind == host.KindNumber && other.Kind == host.KindNumber && t.place == placeWhole {
 			return v.Number == other.Number
 		}
+	default:
 	}
 	for _, text := range texts {
 		switch t.kind {
@@ -139,6 +143,7 @@ func referenceValue(t *test, v, other host.Value) bool {
 					return true
 				}
 			}
+		default:
 		}
 	}
 	return false
@@ -160,8 +165,9 @@ func spellings(v host.Value) []string {
 			out = append(out, strconv.FormatFloat(n, 'f', -1, 64))
 		}
 		return out
+	default:
+		return nil
 	}
-	return nil
 }
 
 // referenceFold maps each rune to the least of those it folds with.

@@ -22,6 +22,7 @@ func regexpSize(re *syntax.Regexp) int {
 		size = len(re.Rune)
 	case syntax.OpCharClass:
 		size = 1 + len(re.Rune)/8
+	default:
 	}
 	for _, sub := range re.Sub {
 		size = saturate(size + regexpSize(sub))
@@ -61,8 +62,9 @@ func regexpLeast(re *syntax.Regexp) int {
 		return regexpLeast(re.Sub[0])
 	case syntax.OpRepeat:
 		return saturate(re.Min * regexpLeast(re.Sub[0]))
+	default:
+		return 0
 	}
-	return 0
 }
 
 // regexpNeeds lists folded texts one of which is in the folded form of every text that re matches, or nil when there is no
@@ -98,6 +100,7 @@ func regexpNeeds(re *syntax.Regexp) []string {
 			all = append(all, n...)
 		}
 		return all
+	default:
 	}
 	return nil
 }
@@ -123,6 +126,7 @@ func regexpAtEnd(re *syntax.Regexp) bool {
 	switch re.Op {
 	case syntax.OpEndLine, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
 		return true
+	default:
+		return slices.ContainsFunc(re.Sub, regexpAtEnd)
 	}
-	return slices.ContainsFunc(re.Sub, regexpAtEnd)
 }
