@@ -19,11 +19,11 @@ import (
 	"github.com/minehound/minehound/rules"
 )
 
-func load(t testing.TB) *detect.Ruleset {
-	t.Helper()
+func load(tb testing.TB) *detect.Ruleset {
+	tb.Helper()
 	rs, err := detect.Load(detect.Source{Name: "rules", FS: rules.FS()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rs
 }

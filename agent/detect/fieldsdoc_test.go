@@ -18,7 +18,7 @@ const fieldsFile = "../../docs/fields.md"
 func TestFieldsDoc(t *testing.T) {
 	want := fieldsDoc()
 	if *update {
-		if err := os.WriteFile(fieldsFile, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(fieldsFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

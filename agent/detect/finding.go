@@ -23,7 +23,7 @@ const (
 type Finding struct {
 	Rule     string // name of the rule, unique
 	Title    string
-	Author   string // of a rule that others wrote, "" for ours; its licence wants it shown
+	Author   string // of a rule that others wrote, "" for ours; they want it shown
 	Class    Class
 	Weight   Decibans
 	Group    string   // findings of one group do not add up, the strongest counts; "" is a group of its own

@@ -103,7 +103,7 @@ func (l *loader) source(s Source) {
 	err := fs.WalkDir(s.FS, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			l.errs = append(l.errs, fmt.Errorf("read rules in %s: %w", s.Name, err))
-			return nil
+			return nil //nolint:nilerr // it is kept; the other files are read all the same
 		}
 		base := path.Base(p)
 		if p != "." && (base[0] == '.' || base[0] == '_') {
@@ -198,7 +198,7 @@ func (l *loader) compile() {
 		}
 	}
 	spread(l.rules)
-	// Inactive rules are compiled as well: a rule that cannot be honoured is refused wherever it would work.
+	// Inactive rules are compiled as well: a rule that is mistaken is refused wherever it would work.
 	_, errs := build(l.rules, true)
 	l.errs = append(l.errs, errs...)
 	l.rules = slices.DeleteFunc(l.rules, func(r Rule) bool {
