@@ -52,7 +52,7 @@ var eventFields = []EventField{
 	{"process.user", "User", "name of the user, its number when it has none", func(o *Occurrence) host.Value { return user(o.text) }},
 	{"process.uid", "", "number of the user", func(o *Occurrence) host.Value { return uid(o.text) }},
 	{"process.container", "", "id of the container; absent outside of one", func(o *Occurrence) host.Value { return container(o.text) }},
-	{"process.container_runtime", "", "docker, containerd, podman, cri-o, kubernetes, lxc or systemd-nspawn; absent outside of a container", func(o *Occurrence) host.Value { return runtime(o.text) }},
+	{"process.container_runtime", "", "docker, containerd, podman, cri-o, kubernetes, lxc or systemd-nspawn; absent outside of a container", func(o *Occurrence) host.Value { return containerRuntime(o.text) }},
 	{"process.pod", "", "UID of the Kubernetes pod; absent outside of one", func(o *Occurrence) host.Value { return pod(o.text) }},
 	{"process.cgroup", "", "path in the cgroup hierarchy", func(o *Occurrence) host.Value { return cgroup(o.text) }},
 	{"process.env_names", "", "list of the names of environment variables; absent when it has none", func(o *Occurrence) host.Value { return envNamesOf(o.text) }},

@@ -42,7 +42,7 @@ var fields = []Field{
 	{"process.user", "User", "name of the user, its number when it has none", func(v *Vector) host.Value { return user(v.text) }},
 	{"process.uid", "", "number of the user", func(v *Vector) host.Value { return uid(v.text) }},
 	{"process.container", "", "id of the container; absent outside of one", func(v *Vector) host.Value { return container(v.text) }},
-	{"process.container_runtime", "", "docker, containerd, podman, cri-o, kubernetes, lxc or systemd-nspawn; absent outside of a container", func(v *Vector) host.Value { return runtime(v.text) }},
+	{"process.container_runtime", "", "docker, containerd, podman, cri-o, kubernetes, lxc or systemd-nspawn; absent outside of a container", func(v *Vector) host.Value { return containerRuntime(v.text) }},
 	{"process.pod", "", "UID of the Kubernetes pod; absent outside of one", func(v *Vector) host.Value { return pod(v.text) }},
 	{"process.cgroup", "", "path in the cgroup hierarchy", func(v *Vector) host.Value { return cgroup(v.text) }},
 	{"process.env_names", "", "list of the names of environment variables; absent when it has none", func(v *Vector) host.Value { return envNamesOf(v.text) }},

@@ -49,14 +49,16 @@ type counters struct {
 	faults    uint64
 }
 
-func countersOf(p *host.Process) counters {
-	return counters{p.Looked, p.CPU(), p.User, p.MinFault}
+// counters are those of p, within what is possible: a trace may say anything.
+func (w *Window) counters(p *host.Process) counters {
+	user := max(p.User, 0)
+	return counters{min(max(p.Looked, 0), w.now), user + max(p.System, 0), user, p.MinFault}
 }
 
 // measure takes the counters of a process that was seen before. It returns false when they went backwards: then this is
 // not the process it was.
 func (w *Window) measure(r *record, p *host.Process) bool {
-	now := countersOf(p)
+	now := w.counters(p)
 	if now.at <= r.last.at {
 		r.read = false
 		return now.cpu >= r.last.cpu || now.at < r.last.at

@@ -172,7 +172,7 @@ func container(t *text) host.Value {
 	return textOrAbsent(t.detail.Container.ID)
 }
 
-func runtime(t *text) host.Value {
+func containerRuntime(t *text) host.Value {
 	if !containerKnown(t) {
 		return host.Value{}
 	}

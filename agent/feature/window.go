@@ -289,8 +289,8 @@ func (w *Window) update(r *record, p *host.Process) {
 		w.begin(r, p)
 	case !w.measure(r, p):
 		r.history, r.day, r.work, r.busyFrom = nil, nil, nil, -1
-		r.last, r.from = countersOf(p), countersOf(p)
-		r.since, r.measured, r.read = p.Looked, false, true
+		r.last = w.counters(p)
+		r.from, r.since, r.measured, r.read = r.last, r.last.at, false, true
 	}
 	r.read = r.read || changed
 	r.group.latest = max(r.group.latest, r.last.at)
@@ -341,7 +341,7 @@ func (w *Window) adopt(r *record, p *host.Process) {
 
 // begin takes the first counters of a process.
 func (w *Window) begin(r *record, p *host.Process) {
-	now := countersOf(p)
+	now := w.counters(p)
 	born := time.Duration(p.ID.Born) * host.Tick
 	r.read, r.last, r.from, r.since = true, now, now, now.at
 	// The second is for the time that a look takes: who is young enough was born since the look before.

@@ -79,7 +79,10 @@ func (m *sim) vector(t testing.TB, pid int) *Vector {
 }
 
 // near allows for the float32 of the buckets.
-func near(t testing.TB, what string, got, want float64) {
+func near(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, what string, got, want float64) {
 	t.Helper()
 	if math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 2e-5*math.Max(1, math.Abs(want)) {
 		t.Errorf("%s is %v, want %v", what, got, want)
