@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -209,10 +210,11 @@ func TestLogFullDisk(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "alerts.jsonl")
 				var n notes
 				l := newLog(t, LogOptions{Path: path, MaxWaiting: 3, Tell: n.tell})
-				full := true
+				var full atomic.Bool
+				full.Store(true)
 				l.write = func(f *os.File, b []byte) (int, error) {
 					switch {
-					case !full || fail == "sync":
+					case !full.Load() || fail == "sync":
 						return f.Write(b)
 					case fail == "write":
 						return 0, syscall.ENOSPC
@@ -224,7 +226,7 @@ func TestLogFullDisk(t *testing.T) {
 					return written, syscall.ENOSPC
 				}
 				l.sync = func(f *os.File) error {
-					if full && fail == "sync" {
+					if full.Load() && fail == "sync" {
 						return syscall.EIO
 					}
 					return f.Sync()
@@ -243,7 +245,7 @@ func TestLogFullDisk(t *testing.T) {
 				if st := l.Stats()[0]; st.Queued != 3 || st.Dropped != 2 || n.count(NoteDropped) != 2 {
 					t.Fatalf("%+v, told %v", st, n.list)
 				}
-				full = false
+				full.Store(false)
 				time.Sleep(time.Minute + time.Second) // no alert comes, still they are written
 				if st := l.Stats()[0]; st.Queued != 0 || st.Delivered != 3 || n.count(NoteRestored) != 1 {
 					t.Fatalf("%+v, told %v", st, n.list)

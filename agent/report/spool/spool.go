@@ -90,6 +90,9 @@ func (o Options) filled(sink report.Sink) Options {
 			o.Name = inner[0].Sink
 		}
 	}
+	if o.Name == "" {
+		o.Name = "spool"
+	}
 	if o.MaxAge <= 0 {
 		o.MaxAge = 72 * time.Hour
 	}
