@@ -34,6 +34,7 @@ func (b *budget) spend(d time.Duration) { b.credit = max(b.credit-d, -b.most) }
 type tally struct {
 	n     int
 	floor int
+	over  bool
 	text  string
 }
 
@@ -41,13 +42,13 @@ type tally struct {
 // rounded down.
 func (t *tally) reason(what string) string {
 	if t.n == 0 {
-		t.floor, t.text = 0, ""
+		t.floor, t.over, t.text = 0, false, ""
 		return ""
 	}
-	if f := magnitude(t.n); f != t.floor {
-		t.floor = f
+	if f, over := magnitude(t.n), t.n > 10; f != t.floor || over != t.over {
+		t.floor, t.over = f, over
 		t.text = strconv.Itoa(f) + " " + what
-		if t.n > 10 {
+		if over {
 			t.text = "at least " + t.text
 		}
 	}

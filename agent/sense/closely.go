@@ -198,7 +198,7 @@ func (p *processes) settle() {
 		count(&p.longMaps, h.longMaps)
 		count(&p.manyThreads, h.effort != nil && h.effort.ThreadsMore > 0)
 		// A look more is granted: looks do not come on the dot.
-		count(&p.late, !h.refused && p.uptime-q.Looked > p.o.SweepMax+2*p.o.SweepMin)
+		count(&p.late, q.ID.Born != 0 && p.uptime-q.Looked > p.o.SweepMax+2*p.o.SweepMin)
 	}
 	if unborn > 0 {
 		p.forget()

@@ -19,16 +19,8 @@ func FromFS(fsys fs.FS, o Options) (*Looker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	at := places{pageSize: 4096, os: "linux"}
-	for _, part := range []struct {
-		dir string
-		to  *tree.Tree
-	}{{"proc", &at.proc}, {"sys", &at.sys}, {"etc", &at.etc}} {
-		sub, err := fs.Sub(fsys, part.dir)
-		if err != nil {
-			return nil, fmt.Errorf("machine: %w", err)
-		}
-		*part.to = tree.FS(sub)
+	at := places{
+		proc: tree.FS(fsys, "proc"), sys: tree.FS(fsys, "sys"), etc: tree.FS(fsys, "etc"), pageSize: 4096, os: "linux",
 	}
 	if err := at.check(); err != nil {
 		return nil, err

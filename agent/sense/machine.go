@@ -34,14 +34,11 @@ type places struct {
 
 // procMachine is the sensor of the machine as a whole: time, identity, CPU time, memory.
 type procMachine struct {
-	at    places
-	clock clock
-	buf   []byte
-	known bool // the identity was read
-
+	at          places
+	clock       clock
+	buf         []byte
+	known       bool // the identity was read
 	noMachineID bool
-	noStat      error
-	noMeminfo   error
 }
 
 func newProcMachine(at places, c clock) *procMachine {
@@ -65,12 +62,12 @@ func (m *procMachine) Sense(_ context.Context, snap *host.Snapshot) error {
 	if m.noMachineID {
 		snap.Gaps = append(snap.Gaps, host.Gap{Sensor: m.Name(), Reason: "no machine id: the host name stands in for it"})
 	}
-	m.noStat = m.kernel(&snap.Machine)
-	m.noMeminfo = m.memory(&snap.Machine)
-	snap.Machine.MSRWritable = m.msr()
-	if m.noStat != nil || m.noMeminfo != nil {
-		return errors.Join(m.noStat, m.noMeminfo)
+	for _, err := range [...]error{m.kernel(&snap.Machine), m.memory(&snap.Machine)} {
+		if err != nil {
+			snap.Gaps = append(snap.Gaps, host.Gap{Sensor: m.Name(), Reason: err.Error()})
+		}
 	}
+	snap.Machine.MSRWritable = m.msr()
 	return nil
 }
 

@@ -95,7 +95,7 @@ func (r *roster) look(ctx context.Context, snap *host.Snapshot) error {
 		}
 		r.lookCloser(ctx, m)
 		uncounted = uncounted || !m.counted
-		unseen = unseen || !m.proc.Kernel && !m.seen()
+		unseen = unseen || !m.proc.Kernel && !m.seen() && m.tries >= detailTries
 	}
 	r.publish(snap)
 	if first && !r.o.Running {
@@ -295,6 +295,8 @@ const (
 	// paceLists is of how many lists the cheapest says what one costs. Their time is taken by the clock, and on a machine
 	// that is mined on, waiting for the processor is most of it; a detector must not be slowed down by that.
 	paceLists = 8
+	// paceWarm is how many lists are taken before their cost counts: the first find cold caches.
+	paceWarm = 3
 	// paceMost bounds what one dear list costs in blindness.
 	paceMost = time.Minute
 )
@@ -307,6 +309,10 @@ func (p *pace) took(at, cost time.Duration) {
 	p.at = at
 	p.costs[p.lists%paceLists] = cost
 	p.lists++
+	if p.lists <= paceWarm {
+		p.every = p.o.SweepMin
+		return
+	}
 	cheapest := slices.Min(p.costs[:min(p.lists, paceLists)])
 	p.every = max(p.o.SweepMin, min(time.Duration(float64(cheapest)/p.o.CPUBudget), max(paceMost, p.o.SweepMax)))
 }

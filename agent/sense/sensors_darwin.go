@@ -12,9 +12,9 @@ import (
 	"time"
 
 	// gopsutil v3 cannot read CPU times here without cgo and runs ps for each process; v4 asks the system's library.
-	"github.com/shirou/gopsutil/v4/cpu"
+	cpuinfo "github.com/shirou/gopsutil/v4/cpu"
 	hostinfo "github.com/shirou/gopsutil/v4/host"
-	"github.com/shirou/gopsutil/v4/process"
+	psutil "github.com/shirou/gopsutil/v4/process"
 	"golang.org/x/sys/unix"
 
 	"github.com/minehound/minehound/agent/host"
@@ -44,7 +44,7 @@ func (macMachine) facts(ctx context.Context) (facts, []host.Gap, error) {
 		return f, nil, fmt.Errorf("boot time: %w", err)
 	}
 	f.Boot = time.Unix(boot.Unix())
-	if f.CPUs, err = cpu.CountsWithContext(ctx, true); err != nil {
+	if f.CPUs, err = cpuinfo.CountsWithContext(ctx, true); err != nil {
 		return f, nil, fmt.Errorf("count processors: %w", err)
 	}
 	f.CPUs = max(1, f.CPUs)
@@ -69,7 +69,7 @@ func (macMachine) facts(ctx context.Context) (facts, []host.Gap, error) {
 }
 
 func (macMachine) busy(ctx context.Context) (time.Duration, error) {
-	all, err := cpu.TimesWithContext(ctx, false)
+	all, err := cpuinfo.TimesWithContext(ctx, false)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +121,7 @@ func macState(stat int8) byte {
 // count reads the counters of a process. The library says zero where it was not permitted, and no process that is alive
 // has no thread.
 func (macLister) count(ctx context.Context, e *entry) {
-	p := process.Process{Pid: int32(e.ID.PID)}
+	p := psutil.Process{Pid: int32(e.ID.PID)}
 	threads, err := p.NumThreadsWithContext(ctx)
 	if err != nil || threads == 0 {
 		return
@@ -143,7 +143,7 @@ func (macLister) count(ctx context.Context, e *entry) {
 
 func (l macLister) detail(ctx context.Context, pid int) (*host.Detail, error) {
 	d := &host.Detail{UID: -1}
-	p := process.Process{Pid: int32(pid)}
+	p := psutil.Process{Pid: int32(pid)}
 	var errs []error
 	var err error
 	if d.Exe, err = p.ExeWithContext(ctx); err != nil {
@@ -163,7 +163,7 @@ func (l macLister) detail(ctx context.Context, pid int) (*host.Detail, error) {
 		d.User = l.user(d.UID)
 	}
 	err = errors.Join(errs...)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, process.ErrorNotPermitted) {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, psutil.ErrorNotPermitted) {
 		err = fmt.Errorf("process %d: %w: %w", pid, ErrPermission, err)
 	}
 	return d, err

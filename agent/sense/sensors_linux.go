@@ -45,7 +45,7 @@ func live(o Options) (places, error) {
 		case part.to == &at.proc:
 			return at, fmt.Errorf("open proc file system: %w", err)
 		default:
-			*part.to = tree.FS(nothing{})
+			*part.to = tree.FS(nothing{}, ".")
 		}
 	}
 	return at, nil

@@ -9,10 +9,10 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/shirou/gopsutil/v3/cpu"
+	cpuinfo "github.com/shirou/gopsutil/v3/cpu"
 	hostinfo "github.com/shirou/gopsutil/v3/host"
-	"github.com/shirou/gopsutil/v3/mem"
-	"github.com/shirou/gopsutil/v3/process"
+	meminfo "github.com/shirou/gopsutil/v3/mem"
+	psutil "github.com/shirou/gopsutil/v3/process"
 	"golang.org/x/sys/windows"
 
 	"github.com/minehound/minehound/agent/host"
@@ -41,11 +41,11 @@ func (ntMachine) facts(ctx context.Context) (facts, []host.Gap, error) {
 		return f, nil, err
 	}
 	f.Boot = boot
-	if f.CPUs, err = cpu.CountsWithContext(ctx, true); err != nil {
+	if f.CPUs, err = cpuinfo.CountsWithContext(ctx, true); err != nil {
 		return f, nil, fmt.Errorf("count processors: %w", err)
 	}
 	f.CPUs = max(1, f.CPUs)
-	if m, err := mem.VirtualMemoryWithContext(ctx); err != nil {
+	if m, err := meminfo.VirtualMemoryWithContext(ctx); err != nil {
 		blind("size of the memory", err)
 	} else {
 		f.Memory = bytesOf(m.Total)
@@ -81,7 +81,7 @@ func ntBoot() (time.Time, error) {
 }
 
 func (ntMachine) busy(ctx context.Context) (time.Duration, error) {
-	all, err := cpu.TimesWithContext(ctx, false)
+	all, err := cpuinfo.TimesWithContext(ctx, false)
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +116,7 @@ func (l *ntLister) list(_ context.Context, into []entry) ([]entry, error) {
 
 func (l *ntLister) detail(ctx context.Context, pid int) (*host.Detail, error) {
 	d := &host.Detail{UID: -1}
-	p := process.Process{Pid: int32(pid)}
+	p := psutil.Process{Pid: int32(pid)}
 	var errs []error
 	var err error
 	if d.Exe, err = p.ExeWithContext(ctx); err != nil {

@@ -12,14 +12,18 @@ import (
 	"github.com/minehound/minehound/agent/host"
 )
 
-// FS is fsys as a Tree. Links are read where fsys is an [fs.ReadLinkFS], and a file has an id where its Sys is a
+// FS is the directory root of fsys as a Tree. Links are read where fsys is an [fs.ReadLinkFS], and a file has an id where its Sys is a
 // host.FileID or what os.Stat makes.
-func FS(fsys fs.FS) Tree { return tree{fsys} }
+func FS(fsys fs.FS, root string) Tree { return tree{fsys, root} }
 
-type tree struct{ fsys fs.FS }
+// tree does without fs.Sub, which hides how fsys answers Stat.
+type tree struct {
+	fsys fs.FS
+	root string
+}
 
 func (t tree) Read(dst, name []byte, limit int) ([]byte, error) {
-	f, err := t.fsys.Open(clean(name))
+	f, err := t.fsys.Open(t.at(name))
 	if err != nil {
 		return dst, ended(err)
 	}
@@ -43,7 +47,7 @@ func (t tree) Read(dst, name []byte, limit int) ([]byte, error) {
 }
 
 func (t tree) Link(dst, name []byte) ([]byte, error) {
-	to, err := fs.ReadLink(t.fsys, clean(name))
+	to, err := fs.ReadLink(t.fsys, t.at(name))
 	if err != nil {
 		return dst, ended(err)
 	}
@@ -51,7 +55,7 @@ func (t tree) Link(dst, name []byte) ([]byte, error) {
 }
 
 func (t tree) Numbers(dst []int, dir []byte) ([]int, error) {
-	entries, err := fs.ReadDir(t.fsys, clean(dir))
+	entries, err := fs.ReadDir(t.fsys, t.at(dir))
 	if err != nil {
 		return dst, ended(err)
 	}
@@ -66,7 +70,7 @@ func (t tree) Numbers(dst []int, dir []byte) ([]int, error) {
 }
 
 func (t tree) Stat(name []byte) (File, error) {
-	info, err := fs.Stat(t.fsys, clean(name))
+	info, err := fs.Stat(t.fsys, t.at(name))
 	if err != nil {
 		return File{}, ended(err)
 	}
@@ -80,14 +84,14 @@ func (t tree) Stat(name []byte) (File, error) {
 }
 
 func (t tree) Open(name []byte) (io.ReadCloser, error) {
-	f, err := t.fsys.Open(clean(name))
+	f, err := t.fsys.Open(t.at(name))
 	if err != nil {
 		return nil, ended(err)
 	}
 	return f, nil
 }
 
-func clean(name []byte) string { return path.Clean(string(name)) }
+func (t tree) at(name []byte) string { return path.Join(t.root, string(name)) }
 
 // ended makes what the kernel says about a process that has just ended what it says about one that is not there.
 func ended(err error) error {

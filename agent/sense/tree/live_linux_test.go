@@ -32,7 +32,7 @@ func TestLiveAndFSAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer live.Close()
-	for name, tr := range map[string]Tree{"live": live, "fs": FS(os.DirFS(dir))} {
+	for name, tr := range map[string]Tree{"live": live, "fs": FS(os.DirFS(dir), ".")} {
 		for range 2 { // the second time from the kept descriptor
 			if n, err := tr.Numbers([]int{5}, []byte(".")); err != nil || !slices.Equal(n, []int{5, 1, 3, 20}) {
 				t.Errorf("%s: numbers %v, %v", name, n, err)
@@ -69,7 +69,7 @@ func TestLiveAndFSAgree(t *testing.T) {
 		_ = f.Close()
 	}
 	a, err := live.Stat([]byte("20/file"))
-	b, err2 := FS(os.DirFS(dir)).Stat([]byte("20/file"))
+	b, err2 := FS(os.DirFS(dir), ".").Stat([]byte("20/file"))
 	if err != nil || err2 != nil || a != b || a.ID.Ino == 0 {
 		t.Errorf("live says %+v, %v; fs says %+v, %v", a, err, b, err2)
 	}

@@ -45,7 +45,7 @@ func machineOf(t *testing.T, text string) fs.FS {
 }
 
 func TestTxtar(t *testing.T) {
-	m := FS(machineOf(t, sample))
+	m := FS(machineOf(t, sample), ".")
 	read := func(name string) string {
 		b, err := m.Read(nil, []byte(name), 1000)
 		if err != nil {

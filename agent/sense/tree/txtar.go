@@ -72,7 +72,7 @@ func (m machine) add(name string, data []byte) error {
 		name, n.denied = strings.CutSuffix(name, " (denied)")
 	}
 	n.name = path.Base(name)
-	if !fs.ValidPath(name) || name == "." {
+	if !fs.ValidPath(name) || name == "." || len(name) > 4096 {
 		return errors.New("not a clean relative path")
 	}
 	body, err := Unescape(data)
