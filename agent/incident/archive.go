@@ -54,12 +54,23 @@ func (a *archive) remove(id string) {
 		return
 	}
 	delete(a.ids, id)
+	a.records = slices.DeleteFunc(a.records, func(o *SavedClosed) bool { return o == r })
 	for _, k := range r.Keys {
 		if a.keys[k] == r {
-			delete(a.keys, k)
+			a.lead(k)
 		}
 	}
-	a.records = slices.DeleteFunc(a.records, func(o *SavedClosed) bool { return o == r })
+}
+
+// lead has a program lead to the case closed last that was about it.
+func (a *archive) lead(key string) {
+	delete(a.keys, key)
+	for _, r := range slices.Backward(a.records) {
+		if slices.Contains(r.Keys, key) {
+			a.keys[key] = r
+			return
+		}
+	}
 }
 
 // find tells under which id a program was last known, and which case has taken that one in; "" for none.
@@ -82,8 +93,9 @@ func (a *archive) find(key string) (id, into string) {
 	return r.ID, into
 }
 
-// resume lets a case go on where the closed one of the same id ended.
-func (a *archive) resume(d *dossier, at time.Time) {
+// resume lets a case go on where the closed one of the same id ended. Programs that another open case is about by now
+// stay there.
+func (a *archive) resume(d *dossier, at time.Time, taken map[string]*dossier) {
 	r := a.ids[d.id]
 	if r == nil {
 		return
@@ -92,7 +104,9 @@ func (a *archive) resume(d *dossier, at time.Time) {
 	if at.Sub(r.Closed) <= Reopen {
 		d.first, d.spent, d.everPaged = r.First, r.Spent, r.Paged
 		for _, k := range r.Keys {
-			d.key(k)
+			if taken[k] == nil {
+				d.key(k)
+			}
 		}
 	}
 	a.remove(d.id)

@@ -206,8 +206,8 @@ func (d *dossier) isGone(id host.ProcID) bool {
 
 // join adds a process and tells whether there was room. When there are too many, the oldest of the dead that the case is
 // not named after is forgotten; when all live, the new one is only counted.
-func (d *dossier) join(m *member) bool {
-	if len(d.members) >= MaxMembers && !d.forget() {
+func (d *dossier) join(m *member, l *links) bool {
+	if len(d.members) >= MaxMembers && !d.forget(l) {
 		d.lose(m)
 		return false
 	}
@@ -216,7 +216,9 @@ func (d *dossier) join(m *member) bool {
 	d.pending, d.grown = true, true
 	d.deserted = d.deserted && m.gone
 	d.slim(m)
-	d.key(program(&m.subject))
+	if !m.starter {
+		d.key(program(&m.subject))
+	}
 	return true
 }
 
@@ -254,13 +256,14 @@ func (d *dossier) slim(m *member) {
 	dead.subject.Args, dead.subject.Ancestors = nil, nil
 }
 
-func (d *dossier) forget() bool {
+func (d *dossier) forget(l *links) bool {
 	named := d.named()
 	i := slices.IndexFunc(d.members, func(m *member) bool { return m.gone && m != named })
 	if i < 0 {
 		return false
 	}
 	d.lose(d.members[i])
+	l.remove(d.members[i])
 	d.members = slices.Delete(d.members, i, i+1)
 	return true
 }
@@ -320,14 +323,12 @@ func (d *dossier) findings() []detect.Finding {
 	return out
 }
 
-// judge weighs the evidence. A finding of a rule that nobody weighed is a notice.
+// judge weighs the evidence. A case is a notice at least: also one of rules that nobody weighed, or whose evidence the
+// owner has taken away.
 func (d *dossier) judge() {
 	d.sum = Weigh(d.findings())
 	v, s := Judge(d.sum)
-	if len(d.held) > 0 {
-		v = max(v, Notice)
-	}
-	d.verdict, d.severity = max(d.verdict, v), max(d.severity, s)
+	d.verdict, d.severity = max(d.verdict, v, Notice), max(d.severity, s)
 	d.changed = false
 }
 
@@ -343,14 +344,14 @@ func (d *dossier) shown() Severity {
 func (d *dossier) paged() bool { return d.told.open && d.told.severity > Info }
 
 // take moves all of another case into this one.
-func (d *dossier) take(o *dossier) {
+func (d *dossier) take(o *dossier, l *links) {
 	for i := range o.held {
 		d.adopt(&o.held[i])
 	}
 	for _, m := range o.members {
 		m.told = false
 		m.rules = slices.DeleteFunc(m.rules, func(r string) bool { _, ok := d.find(r); return !ok })
-		d.join(m)
+		d.join(m, l)
 	}
 	for _, k := range o.keys {
 		d.key(k)

@@ -26,7 +26,7 @@ type Incident struct {
 	Status      Status
 	Verdict     Verdict // never falls while the case is open
 	Severity    Severity
-	Sum         Sum // of Findings: Judge(Sum) is Verdict, except that a finding of weight 0 alone is a Notice
+	Sum         Sum // of Findings: Judge(Sum) is Verdict, or Clean where that is a Notice because nothing in it has a weight
 	FirstSeen   time.Time
 	LastSeen    time.Time
 	Subject     host.Subject   // the member the case is named after: the one with most evidence

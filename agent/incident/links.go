@@ -12,6 +12,7 @@ import (
 // links finds the cases that a finding belongs to. It is rebuilt from the cases when they have changed.
 type links struct {
 	stale  bool
+	gone   int // members removed since it was rebuilt
 	procs  map[host.ProcID]place
 	keys   map[string]*dossier
 	below  map[host.ProcID][]*dossier // by process: the cases with a member that comes from it
@@ -56,7 +57,7 @@ func (l *links) rebuild(open []*dossier) {
 			l.keys[k] = d
 		}
 	}
-	l.stale = false
+	l.stale, l.gone = false, 0
 }
 
 func (l *links) add(d *dossier, m *member) {
@@ -76,6 +77,13 @@ func (l *links) add(d *dossier, m *member) {
 	if c := contentOf(&m.subject); c.sha256 != "" {
 		insert(l.copies, c, d)
 	}
+}
+
+// remove forgets a member. What it alone has led to goes with the next rebuilding, which comes soon enough to bound it.
+func (l *links) remove(m *member) {
+	delete(l.procs, m.subject.ID)
+	l.gone++
+	l.stale = l.stale || l.gone >= MaxMembers
 }
 
 func insert[K comparable](to map[K][]*dossier, k K, d *dossier) {

@@ -223,7 +223,7 @@ func (s *sight) starters(cases []*dossier, l *links) {
 		}
 		m := s.meet(&o.parent.Subject, &kin{})
 		m.starter = true
-		if o.d.join(m) {
+		if o.d.join(m, l) {
 			l.add(o.d, m)
 		}
 	}

@@ -139,8 +139,8 @@ func (d *dossier) save() SavedCase {
 	}
 	for _, m := range d.members {
 		c.Members = append(c.Members, SavedMember{
-			Subject: m.subject, Deleted: m.deleted, Line: slices.Clone(m.line), Group: m.job.group, Session: m.session,
-			Rules: slices.Clone(m.rules), Starter: m.starter, Plain: m.plain, Gone: m.gone, Told: m.told, CPU: m.cpu,
+			Subject: m.subject, Deleted: m.deleted, Line: append([]host.ProcID(nil), m.line...), Group: m.job.group, Session: m.session,
+			Rules: append([]string(nil), m.rules...), Starter: m.starter, Plain: m.plain, Gone: m.gone, Told: m.told, CPU: m.cpu,
 		})
 	}
 	return c

@@ -172,7 +172,7 @@ func (t *Tracker) place(s *sight, f *detect.Finding) {
 	d := t.settle(m, f)
 	if p.m == nil {
 		m.covered = t.allow.covering(t.now, &m.subject, m.deleted) != nil
-		d.join(m)
+		d.join(m, &t.links)
 	}
 	d.key(program(&m.subject))
 	d.hold(m, f, at, t.watched)
@@ -182,18 +182,26 @@ func (t *Tracker) place(s *sight, f *detect.Finding) {
 	}
 }
 
-// see takes over what a finding knows of its process: a digest may be new, or it runs another program now. It tells
-// whether the allow-list may see it in another light.
+// see takes over what a finding knows of its process: a digest may be new, or it runs another program now. What is
+// known is not given up for less: an event may have come too late to be read in full. It tells whether the allow-list
+// may see the process in another light.
 func (m *member) see(sub *host.Subject) (renewed bool) {
 	was := m.subject
+	if sub.Exe == "" && was.Exe != "" {
+		return false
+	}
 	m.subject = *sub
+	if sub.ExeSHA256 == "" && sub.Exe == was.Exe && sub.Key == was.Key {
+		m.subject.ExeSHA256 = was.ExeSHA256
+	}
 	if len(sub.Ancestors) < len(was.Ancestors) { // it was orphaned: where it came from is worth more
 		m.subject.Ancestors = was.Ancestors
 	}
 	if m.plain {
 		m.subject.Args, m.subject.Ancestors = nil, nil
 	}
-	return was.Exe != sub.Exe || was.ExeSHA256 != sub.ExeSHA256 || was.User != sub.User || was.Container != sub.Container
+	now := &m.subject
+	return was.Exe != now.Exe || was.ExeSHA256 != now.ExeSHA256 || was.User != now.User || was.Container != now.Container
 }
 
 // settle is the case that a finding about m belongs to: the one there is, the one that several become, or a new one.
@@ -232,7 +240,7 @@ func (t *Tracker) merge(into, from *dossier) {
 	}
 	t.past.file(from, t.now, into.id)
 	t.remove(from)
-	into.take(from)
+	into.take(from, &t.links)
 }
 
 func (t *Tracker) remove(d *dossier) {
@@ -260,11 +268,16 @@ func (t *Tracker) begin(m *member) *dossier {
 			return t.open[i]
 		}
 	}
+	if t.links.stale {
+		t.links.rebuild(t.open)
+	}
 	d := &dossier{id: id, keys: []string{key}, first: t.now}
-	t.past.resume(d, t.now)
+	t.past.resume(d, t.now, t.links.keys)
 	i, _ := t.search(id)
 	t.open = slices.Insert(t.open, i, d)
-	t.links.stale = true
+	for _, k := range d.keys {
+		t.links.keys[k] = d
+	}
 	return d
 }
 
