@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minehound/minehound/agent/host"
+	"github.com/minehound/minehound/agent/report"
 )
 
 // wine is a Windows machine as far as wine 8 is one: a prefix of its own, without network, in a PID namespace that ends
@@ -68,6 +69,7 @@ func (w *wine) run(t *testing.T, argv ...string) (stdout string, code int) {
 type scan struct {
 	Schema  string
 	Verdict string
+	Alerts  []report.Alert
 	Gaps    []host.Gap
 	Stats   struct{ Processes int }
 }
@@ -123,4 +125,36 @@ func TestWindows(t *testing.T) {
 			t.Errorf("scan is blind where wine is not: %+v", s.Gaps)
 		}
 	}
+	windowsMiner(t, w)
+}
+
+// windowsMiner is the twin of the clean scan: the same with a program that has a miner's name and arguments and works.
+func windowsMiner(t *testing.T, w *wine) {
+	t.Helper()
+	hot := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(w.dir, "prefix", "drive_c", "xmrig.exe"), "./testdata/hot")
+	hot.Env = platform("windows", "amd64")
+	if said, err := hot.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, said)
+	}
+	const script = `wine 'C:\xmrig.exe' -o stratum+tcp://pool.example.net:3333 -u "$0" -p "let me in" >/dev/null & sleep 3
+		exec timeout 180 wine 'C:\minehound.exe' scan --duration 14s --output json`
+	said, code := w.run(t, "bash", "-c", script, wallet)
+	var s scan
+	if err := json.Unmarshal([]byte(said), &s); err != nil {
+		t.Fatalf("scan: exit code %d, %v in %q", code, err, said)
+	}
+	for _, a := range s.Alerts {
+		if a.Subject.Name != "xmrig.exe" {
+			continue
+		}
+		t.Logf("%s (score %.1f):\n%s", a.Verdict, a.Score, reasons(a))
+		if a.Sum.Capability.Float() < 15 {
+			t.Errorf("capability %v of a program with a miner's name, flags, pool and wallet", a.Sum.Capability)
+		}
+		if a.Subject.Exe != `C:\xmrig.exe` || len(a.Subject.Args) != 7 || a.Subject.Args[4] != wallet || a.Subject.Args[6] == "let me in" {
+			t.Errorf("executable %s, arguments %q: want the wallet shown and the password hidden", a.Subject.Exe, a.Subject.Args)
+		}
+		return
+	}
+	t.Errorf("the miner was not found:\n%s", said)
 }
