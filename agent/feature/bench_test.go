@@ -2,10 +2,10 @@ package feature
 
 import (
 	"fmt"
+	"reflect"
 	"runtime"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/minehound/minehound/agent/host"
 )
@@ -119,7 +119,7 @@ func TestBytesPerProcess(t *testing.T) {
 		m.run(20 * time.Second)
 		all := float64(heap()-before) / n
 		clear(m.look.Vectors)
-		vectors := float64(cap(m.w.look.Vectors)) * float64(unsafe.Sizeof(Vector{})) / n
+		vectors := float64(cap(m.w.look.Vectors)) * float64(reflect.TypeFor[Vector]().Size()) / n
 		t.Logf("%s: %.0f bytes per process, of these %.0f for its Vector", tt.name, all, vectors)
 		if all-vectors > tt.limit {
 			t.Errorf("%s: %.0f bytes kept per process", tt.name, all-vectors)

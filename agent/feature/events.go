@@ -38,7 +38,7 @@ func (o *Occurrence) Field(name string) (host.Value, bool) {
 var eventFields = []EventField{
 	{"event.kind", "", "process_started or process_ended", func(o *Occurrence) host.Value { return eventKind(o.Event.Kind) }},
 	{"process.pid", "ProcessId", "process id", func(o *Occurrence) host.Value { return host.Number(float64(o.Event.ID.PID)) }},
-	{"process.parent_pid", "ParentProcessId", "process id of the parent at that moment; unknown when it could not be read", func(o *Occurrence) host.Value { return eventParent(o) }},
+	{"process.parent_pid", "ParentProcessId", "process id of the parent at that moment; unknown when it could not be read", eventParent},
 	{"process.name", "", "name the kernel keeps (comm), at most 15 bytes on Linux", func(o *Occurrence) host.Value { return host.TextOr(o.Subject.Name) }},
 	{"process.exe", "Image", "path of the executable, without \" (deleted)\"", func(o *Occurrence) host.Value { return exe(false, o.text) }},
 	{"process.exe_name", "", "last part of the executable's path", func(o *Occurrence) host.Value { return exeName(false, o.text) }},

@@ -126,7 +126,7 @@ func (h *history) add(from, to time.Duration, s *sample) {
 	h.coarse.add(coarseStep, from, to, s)
 }
 
-// sum is what happened in the window of that length up to to.
+// sum is what happened in the window of that length that ends at to.
 func (h *history) sum(length, to time.Duration) sample {
 	return h.between(length, to-length, to)
 }

@@ -220,7 +220,8 @@ func (w *Window) loaded(r *record, c *CPU, age time.Duration) {
 	of := func(window time.Duration) (sample, float64) {
 		s := r.history.sum(window, r.last.at)
 		if enough(s.watched, window) {
-			return s, s.share()
+			share := s.share()
+			return s, share
 		}
 		return sample{}, wholeLife(r, window, age)
 	}

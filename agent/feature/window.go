@@ -263,7 +263,7 @@ func (w *Window) byPID(order []*record, pid int) *record {
 	return nil
 }
 
-// watched tells whether enough of a window up to to was watched.
+// watched tells whether enough of the window that ends at to was watched.
 func (w *Window) watched(window, since, to time.Duration) bool {
 	if !enough((to - since).Seconds(), window) {
 		return false

@@ -67,14 +67,14 @@ func (m *sim) run(d time.Duration) *Look {
 	return m.look
 }
 
-func (m *sim) vector(t testing.TB, pid int) *Vector {
-	t.Helper()
+func (m *sim) vector(tb testing.TB, pid int) *Vector {
+	tb.Helper()
 	for i := range m.look.Vectors {
 		if m.look.Vectors[i].Proc.ID.PID == pid {
 			return &m.look.Vectors[i]
 		}
 	}
-	t.Fatalf("no vector of process %d", pid)
+	tb.Fatalf("no vector of process %d", pid)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (c *crew) work(m *sim, dt time.Duration) {
 		t.User += time.Duration(rate * float64(dt))
 		t.Voluntary += int64(c.switchv * dt.Seconds())
 		t.Involuntary += int64(10 * rate * dt.Seconds())
-		if c.pins != nil && c.pins[i] >= 0 {
+		if i < len(c.pins) && c.pins[i] >= 0 {
 			t.OnlyCPU, t.CPUs = c.pins[i], 1
 		}
 		if c.names != nil {

@@ -153,10 +153,8 @@ func sameMemory(a, b *host.Memory) bool {
 	if a == nil || b == nil || (a.Large == nil) != (b.Large == nil) || !slices.Equal(a.Large, b.Large) {
 		return false
 	}
-	x, y := *a, *b
-	x.Large, y.Large = nil, nil
-	return x.Looked == y.Looked && x.Hugetlb == y.Hugetlb && x.RSSAnon == y.RSSAnon && x.Exec == y.Exec &&
-		x.ExecMaps == y.ExecMaps && x.WriteExec == y.WriteExec && x.Known == y.Known
+	return a.Looked == b.Looked && a.Hugetlb == b.Hugetlb && a.RSSAnon == b.RSSAnon && a.Exec == b.Exec &&
+		a.ExecMaps == b.ExecMaps && a.WriteExec == b.WriteExec && a.Known == b.Known
 }
 
 func lineOfMemory(m *host.Memory, now time.Duration) *memoryLine {

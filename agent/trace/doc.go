@@ -73,6 +73,6 @@
 //
 // A process that is first seen with an age and a rate and without cpu_user has used that rate all its life.
 //
-// Unknown keys are errors, so that a misspelt one is found, unless the header says "minor" with a number above
+// Unknown keys are errors, so that a typing error is found, unless the header says "minor" with a number above
 // [Minor]: a newer version of the program wrote it, with fields this one does not know and may skip.
 package trace

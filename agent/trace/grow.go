@@ -51,7 +51,8 @@ func (w *worker) factor(now, worked time.Duration) float64 {
 func (w *worker) on(t time.Duration) time.Duration {
 	t -= w.since
 	on, period := time.Duration(w.wave.On), time.Duration(w.wave.On+w.wave.Off)
-	return t/period*on + min(t%period, on)
+	whole := int64(t / period)
+	return time.Duration(whole*int64(on)) + min(t%period, on)
 }
 
 // effort reads the threads of a process with workers, and its memory.

@@ -148,34 +148,19 @@ func (h *hand) again(s *host.Snapshot) bool {
 	return true
 }
 
+// change applies a line to one process.
 func (h *hand) change(r *Reader, l *processLine) error {
 	s := &r.snap
 	if l.Detail != nil || l.Looked != nil {
 		return errors.New(`detail and looked belong to the form "recorded"`)
 	}
-	if err := l.writtenLine.check(); err != nil {
+	if err := l.check(); err != nil {
 		return err
 	}
-	at := slices.IndexFunc(s.Processes, func(p host.Process) bool { return p.ID.PID == l.PID })
-	w := h.processes[l.PID]
-	isNew := at < 0 || l.Born != nil && *l.Born != s.Processes[at].ID.Born
-	if isNew {
-		if at < 0 {
-			if len(s.Processes) >= maxProcesses {
-				return fmt.Errorf("%w: more than %d processes", ErrTooLarge, maxProcesses)
-			}
-			at = len(s.Processes)
-			s.Processes = append(s.Processes, host.Process{})
-		}
-		id, err := born(s.Uptime, l)
-		if err != nil {
-			return err
-		}
-		s.Processes[at] = newProcess(id)
-		w = &worker{since: s.Uptime, userPart: 1}
-		h.processes[l.PID] = w
+	p, w, isNew, err := h.process(s, l)
+	if err != nil {
+		return err
 	}
-	p := &s.Processes[at]
 	if err := applyProcess(p, l); err != nil {
 		return err
 	}
@@ -205,6 +190,29 @@ func (h *hand) change(r *Reader, l *processLine) error {
 		p.User, p.System = split(w.rate*float64(age), w.userPart)
 	}
 	return nil
+}
+
+// process finds the process a line is about, or adds it.
+func (h *hand) process(s *host.Snapshot, l *processLine) (p *host.Process, w *worker, isNew bool, err error) {
+	at := slices.IndexFunc(s.Processes, func(p host.Process) bool { return p.ID.PID == l.PID })
+	if at >= 0 && (l.Born == nil || *l.Born == s.Processes[at].ID.Born) {
+		return &s.Processes[at], h.processes[l.PID], false, nil
+	}
+	id, err := born(s.Uptime, l)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if at < 0 {
+		if len(s.Processes) >= maxProcesses {
+			return nil, nil, false, fmt.Errorf("%w: more than %d processes", ErrTooLarge, maxProcesses)
+		}
+		at = len(s.Processes)
+		s.Processes = append(s.Processes, host.Process{})
+	}
+	s.Processes[at] = newProcess(id)
+	w = &worker{since: s.Uptime, userPart: 1}
+	h.processes[l.PID] = w
+	return &s.Processes[at], w, true, nil
 }
 
 // born is the identity of a process that appears at uptime now.

@@ -13,21 +13,22 @@ import (
 )
 
 // documented is the example of the package documentation.
-func documented(t testing.TB) string {
+func documented(tb testing.TB) string {
+	tb.Helper()
 	src, err := os.ReadFile("doc.go")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_, rest, ok := strings.Cut(string(src), "no end line is needed:\n//\n")
 	example, _, ok2 := strings.Cut(rest, "//\n//")
 	if !ok || !ok2 {
-		t.Fatal("the example is not where it was")
+		tb.Fatal("the example is not where it was")
 	}
 	return strings.ReplaceAll(example, "//\t", "")
 }
 
-func read(t testing.TB, text string) (looks []host.Snapshot, err error) {
-	t.Helper()
+func read(tb testing.TB, text string) (looks []host.Snapshot, err error) {
+	tb.Helper()
 	r, err := NewReader(strings.NewReader(text))
 	if err != nil {
 		return nil, err

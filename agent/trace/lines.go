@@ -55,17 +55,19 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 		if len(text) == 0 || text[0] == '#' {
 			continue
 		}
-		for whole {
-			b, err := l.r.Peek(1)
-			if err != nil || (b[0] != ' ' && b[0] != '\t') {
-				break
-			}
+		for whole && l.continues() {
 			if whole, err = l.physical(); err != nil {
 				return nil, false, err
 			}
 		}
 		return bytes.TrimSpace(l.buf), whole, nil
 	}
+}
+
+// continues tells whether the next line belongs to the one before. An error shows when that is read.
+func (l *lines) continues() bool {
+	b, _ := l.r.Peek(1)
+	return len(b) == 1 && (b[0] == ' ' || b[0] == '\t')
 }
 
 // physical appends one line of the file to buf.

@@ -152,6 +152,7 @@ func (f fact) MarshalJSON() ([]byte, error) {
 		return []byte("true"), nil
 	case host.No:
 		return []byte("false"), nil
+	case host.Unknown:
 	}
 	return []byte(`"unknown"`), nil
 }

@@ -218,11 +218,13 @@ func (t *Tiled) shift(s *host.Snapshot) {
 	steal := counter{int64(t.machine[0].Steal), int64(t.machine[1].Steal), t.machine[0].Steal >= 0}
 	m.Busy = time.Duration(busy.in(t.round, int64(m.Busy)))
 	m.Steal = time.Duration(steal.in(t.round, int64(m.Steal)))
-	t.snap.Processes = append(processes, s.Processes...)
+	processes = append(processes, s.Processes...)
+	t.snap.Processes = processes
 	for i := range t.snap.Processes {
 		t.process(&t.snap.Processes[i], i, by)
 	}
-	t.snap.Events = append(events, s.Events...)
+	events = append(events, s.Events...)
+	t.snap.Events = events
 	for i := range t.snap.Events {
 		e := &t.snap.Events[i]
 		e.At = e.At.Add(time.Duration(t.round) * t.spanAt)
@@ -253,7 +255,8 @@ func (t *Tiled) process(p *host.Process, slot int, by time.Duration) {
 		t.efforts = append(t.efforts, &host.Effort{})
 	}
 	e := t.efforts[slot]
-	threads := append(e.Threads[:0], p.Effort.Threads...)
+	threads := e.Threads[:0]
+	threads = append(threads, p.Effort.Threads...)
 	*e = *p.Effort
 	e.Threads = threads
 	e.Looked += by

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/minehound/minehound/agent/host"
 )
@@ -42,18 +42,6 @@ type Writer struct {
 	byRef    map[int]*interned
 	last     int // ref
 	idle     []int
-}
-
-// interned is a detail that was written.
-type interned struct {
-	ref, uses int
-	hash      [32]byte
-}
-
-// use is one Detail in memory that is interned; producers may make several equal ones.
-type use struct {
-	in *interned
-	n  int
 }
 
 // NewWriter is a Writer to w. Nothing is written before the first look, because only that tells which machine it is.
@@ -190,101 +178,121 @@ func (t *Writer) processes(rec *record, s *host.Snapshot) error {
 			return fmt.Errorf("process %d comes after %d", p.ID.PID, s.Processes[j-1].ID.PID)
 		}
 		for ; i < len(old) && old[i].ID.PID < p.ID.PID; i++ {
-			rec.Gone = append(rec.Gone, old[i].ID.PID)
-			t.forget(&old[i])
+			t.gone(rec, &old[i])
 		}
 		l := processLine{PID: p.ID.PID}
 		before := newProcess(p.ID)
-		known := false
-		if i < len(old) && old[i].ID.PID == p.ID.PID {
-			if known = old[i].ID == p.ID; known {
-				before = old[i]
-			} else {
-				t.forget(&old[i])
-			}
-			i++
-		}
-		if !known {
+		switch {
+		case i == len(old) || old[i].ID.PID != p.ID.PID:
 			l.Born = &p.ID.Born
+		case old[i].ID != p.ID:
+			l.Born = &p.ID.Born
+			t.forget(&old[i])
+			i++
+		default:
+			before = old[i]
+			i++
 		}
 		kept, err := t.process(rec, &l, &before, p)
 		if err != nil {
 			return err
 		}
 		next = append(next, kept)
-		switch {
-		case l != (processLine{PID: l.PID}):
-			if p.Looked != s.Uptime {
-				l.Looked = (*seconds)(&kept.Looked)
-			}
-			rec.Processes = append(rec.Processes, l)
-		case p.Looked == s.Uptime && before.Looked != s.Uptime:
-			rec.Same = append(rec.Same, l.PID)
-		case p.Looked != before.Looked:
-			l.Looked = (*seconds)(&kept.Looked)
-			rec.Processes = append(rec.Processes, l)
-		}
+		t.list(rec, &l, before.Looked, kept.Looked)
 	}
 	for ; i < len(old); i++ {
-		rec.Gone = append(rec.Gone, old[i].ID.PID)
-		t.forget(&old[i])
+		t.gone(rec, &old[i])
 	}
 	t.snap.Processes = next
 	return nil
+}
+
+// list puts a process where it belongs: among the changed, the same, or nowhere when it was not read.
+func (t *Writer) list(rec *record, l *processLine, before, looked time.Duration) {
+	now := t.snap.Uptime
+	if *l == (processLine{PID: l.PID}) {
+		if looked == before {
+			return
+		}
+		if looked == now {
+			rec.Same = append(rec.Same, l.PID)
+			return
+		}
+	}
+	if looked != now {
+		l.Looked = ptr(seconds(looked))
+	}
+	rec.Processes = append(rec.Processes, *l)
+}
+
+func (t *Writer) gone(rec *record, p *host.Process) {
+	rec.Gone = append(rec.Gone, p.ID.PID)
+	t.forget(p)
 }
 
 // process fills in l and returns what the trace now says of the process.
 func (t *Writer) process(rec *record, l *processLine, before, p *host.Process) (host.Process, error) {
 	diffProcess(l, before, p)
 	kept := *p
-	kept.Effort = before.Effort
-	ref, err := t.intern(rec, p.Detail)
-	if err != nil {
-		return kept, err
-	}
 	was := 0
 	if u := t.refs[before.Detail]; u != nil {
 		was = u.in.ref
+	}
+	ref, err := t.intern(rec, p.Detail)
+	if err != nil {
+		return kept, err
 	}
 	if was != ref {
 		l.Detail = &ref
 	}
 	t.release(before.Detail)
-	if p.Effort == nil {
-		l.NoEffort = before.Effort != nil
-		if before.Effort != nil {
-			t.efforts = append(t.efforts, before.Effort)
-		}
-		kept.Effort = nil
-		return kept, nil
-	}
-	last := before.Effort
-	if last == nil {
-		last = &host.Effort{Voluntary: -1, Involuntary: -1}
-		if n := len(t.efforts); n > 0 {
-			last = t.efforts[n-1]
-			t.efforts = t.efforts[:n-1]
-			*last = host.Effort{Threads: last.Threads[:0], Voluntary: -1, Involuntary: -1}
-		}
-	}
-	e, err := diffEffort(last, p.Effort, t.snap.Uptime)
+	kept.Effort, err = t.effort(l, before.Effort, p.Effort)
 	if err != nil {
-		return kept, fmt.Errorf("process %d: %w", p.ID.PID, err)
+		err = fmt.Errorf("process %d: %w", p.ID.PID, err)
 	}
-	if e != nil || before.Effort == nil {
-		if e == nil {
-			e = &effortLine{}
+	return kept, err
+}
+
+// effort fills in l and returns what the trace now says of the threads, in memory of its own.
+func (t *Writer) effort(l *processLine, before, now *host.Effort) (*host.Effort, error) {
+	if now == nil {
+		if before != nil {
+			l.NoEffort = true
+			t.efforts = append(t.efforts, before)
 		}
-		if p.Effort.Looked != t.snap.Uptime {
-			e.Looked = ptr(seconds(p.Effort.Looked))
-		}
-		l.Effort = e
+		return nil, nil
 	}
-	threads := append(last.Threads[:0], p.Effort.Threads...)
-	*last = *p.Effort
+	last := before
+	if last == nil {
+		last = t.blank()
+	}
+	e, err := diffEffort(last, now, t.snap.Uptime)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil && before == nil {
+		e = &effortLine{}
+	}
+	if e != nil && now.Looked != t.snap.Uptime {
+		e.Looked = ptr(seconds(now.Looked))
+	}
+	l.Effort = e
+	threads := last.Threads[:0]
+	threads = append(threads, now.Threads...)
+	*last = *now
 	last.Threads = threads
-	kept.Effort = last
-	return kept, nil
+	return last, nil
+}
+
+// blank is an Effort of which nothing is known.
+func (t *Writer) blank() *host.Effort {
+	e := &host.Effort{}
+	if n := len(t.efforts); n > 0 {
+		e = t.efforts[n-1]
+		t.efforts = t.efforts[:n-1]
+	}
+	*e = host.Effort{Threads: e.Threads[:0], Voluntary: -1, Involuntary: -1}
+	return e
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -295,108 +303,4 @@ func (t *Writer) forget(p *host.Process) {
 	if p.Effort != nil {
 		t.efforts = append(t.efforts, p.Effort)
 	}
-}
-
-// intern is the number of a detail, 0 for none, and counts one more use of it. Equal details have one number.
-func (t *Writer) intern(rec *record, d *host.Detail) (int, error) {
-	if d == nil {
-		return 0, nil
-	}
-	if u := t.refs[d]; u != nil {
-		u.n++
-		u.in.uses++
-		return u.in.ref, nil
-	}
-	l := detailOf(d)
-	text, err := json.Marshal(&l)
-	if err != nil {
-		return 0, err
-	}
-	hash := sha256.Sum256(text)
-	in, ok := t.byHash[hash]
-	if !ok {
-		t.last++
-		in = &interned{ref: t.last, hash: hash}
-		t.byHash[hash], t.byRef[in.ref] = in, in
-		rec.Details = append(rec.Details, refDetail{in.ref, l})
-	}
-	in.uses++
-	t.refs[d] = &use{in, 1}
-	return in.ref, nil
-}
-
-func (t *Writer) release(d *host.Detail) {
-	if d == nil {
-		return
-	}
-	u := t.refs[d]
-	if u.n--; u.n == 0 {
-		delete(t.refs, d)
-	}
-	if u.in.uses--; u.in.uses == 0 {
-		t.idle = append(t.idle, u.in.ref)
-	}
-}
-
-// drop says which details are not referred to any more.
-func (t *Writer) drop(rec *record) {
-	slices.Sort(t.idle)
-	for _, ref := range slices.Compact(t.idle) {
-		in := t.byRef[ref]
-		if in.uses > 0 {
-			continue
-		}
-		rec.Drop = append(rec.Drop, ref)
-		delete(t.byHash, in.hash)
-		delete(t.byRef, ref)
-	}
-	t.idle = t.idle[:0]
-}
-
-func (t *Writer) events(rec *record, s *host.Snapshot) error {
-	for i := range s.Events {
-		e := &s.Events[i]
-		l := eventLine{At: ptr(e.At.UTC())}
-		switch e.Kind {
-		case host.ProcessStarted:
-			l.Kind = "started"
-		case host.ProcessEnded:
-			l.Kind = "ended"
-		default:
-			return fmt.Errorf("event of kind %d", e.Kind)
-		}
-		var err error
-		if l.personLine, err = t.person(rec, e.ID, e.Name, e.Detail); err != nil {
-			return err
-		}
-		if e.Parent != (host.ProcID{}) || e.ParentName != "" || e.ParentDetail != nil {
-			p, err := t.person(rec, e.Parent, e.ParentName, e.ParentDetail)
-			if err != nil {
-				return err
-			}
-			l.Parent = &p
-		}
-		rec.Events = append(rec.Events, l)
-	}
-	// An event holds its details for one look only.
-	for i := range s.Events {
-		t.release(s.Events[i].Detail)
-		t.release(s.Events[i].ParentDetail)
-	}
-	return nil
-}
-
-func (t *Writer) person(rec *record, id host.ProcID, name string, d *host.Detail) (personLine, error) {
-	l := personLine{PID: id.PID}
-	if id.Born != 0 {
-		l.Born = &id.Born
-	}
-	if name != "" {
-		l.Name = ptr(blob(name))
-	}
-	ref, err := t.intern(rec, d)
-	if ref != 0 {
-		l.Detail = &ref
-	}
-	return l, err
 }
