@@ -21,7 +21,7 @@ func ours(tb testing.TB) *detect.Ruleset {
 }
 
 // crowd is a machine with n processes of which each tenth works.
-func crowd(n int, step func(look int) bool) *host.Snapshot {
+func crowd(n int) *host.Snapshot {
 	s := &host.Snapshot{At: at, Uptime: time.Hour, Machine: host.Machine{CPUs: 64, HugePages: -1, HugeFree: -1}}
 	for i := range n {
 		d := &host.Detail{
@@ -32,7 +32,6 @@ func crowd(n int, step func(look int) bool) *host.Snapshot {
 			ID: host.ProcID{PID: i + 1, Born: 100}, Name: "server", Detail: d, Threads: 4, RSS: 1 << 26, VSize: 1 << 30, Looked: s.Uptime, User: time.Minute,
 		})
 	}
-	_ = step
 	return s
 }
 
@@ -57,7 +56,7 @@ func BenchmarkJudge(b *testing.B) {
 	for _, fresh := range []bool{true, false} {
 		b.Run(fmt.Sprintf("fresh=%v", fresh), func(b *testing.B) {
 			const n = 1000
-			s := crowd(n, nil)
+			s := crowd(n)
 			w, d := feature.NewWindow(), detect.New(ours(b))
 			for range 40 {
 				pass(s, true)
@@ -78,7 +77,7 @@ func BenchmarkJudge(b *testing.B) {
 // BenchmarkNewProcess is the cost of a process that was not seen before: every rule over its name, path and arguments.
 func BenchmarkNewProcess(b *testing.B) {
 	const n = 1000
-	s := crowd(n, nil)
+	s := crowd(n)
 	rs := ours(b)
 	look := feature.NewWindow().Add(s)
 	for b.Loop() {
@@ -92,7 +91,7 @@ func BenchmarkNewProcess(b *testing.B) {
 
 // BenchmarkEvent is the cost of one started process.
 func BenchmarkEvent(b *testing.B) {
-	s := crowd(1, nil)
+	s := crowd(1)
 	s.Events = []host.Event{{At: at, Kind: host.ProcessStarted, ID: host.ProcID{PID: 9}, Name: "sh", Detail: &host.Detail{
 		Exe: "/usr/bin/dash", Args: []string{"sh", "-c", "/usr/bin/test -x /etc/init.d/anacron && /usr/sbin/invoke-rc.d anacron start >/dev/null"}, ArgsKnown: true, User: "root",
 	}}}
