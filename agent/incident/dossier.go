@@ -21,9 +21,10 @@ type dossier struct {
 	id          string
 	keys        []string // of the programs it is about, the one that founded it first
 	first, last time.Time
-	held        []evidence    // by rule
-	members     []*member     // by age
-	more        int           // members forgotten
+	held        []evidence // by rule
+	members     []*member  // by age
+	more        int        // members forgotten
+	crowd       crowd
 	spent       time.Duration // CPU time of members forgotten
 	watched     time.Duration // when evidence was last seen, in watched time
 	deserted    bool          // its last process has gone
@@ -55,31 +56,6 @@ type told struct {
 	verdict  Verdict
 	severity Severity
 	allowed  bool
-}
-
-// member is one process of a case.
-type member struct {
-	subject host.Subject
-	deleted host.Fact     // whether its executable was
-	line    []host.ProcID // the processes it comes from, nearest first, as far up as they can link
-	job     job
-	session int // 0 unknown
-	rules   []string
-	weighty bool // holds evidence that is more than conduct
-	telling bool // of it, more than concealment
-	starter bool // is here for its children only
-	covered bool // by the allow-list
-	plain   bool // without arguments and ancestors, see maxRich
-	gone    bool
-	told    bool
-	cpu     time.Duration
-}
-
-// job is the processes that a shell without job control, a supervisor script or a program starts: they share a process
-// group. The zero job is unknown.
-type job struct {
-	group, session int
-	container      string
 }
 
 // weighs tells whether a finding is more than conduct: what a process is, not only how busy.
@@ -190,84 +166,6 @@ func (d *dossier) release(m *member, rule string) {
 	}
 }
 
-func (d *dossier) member(id host.ProcID) *member {
-	for _, m := range d.members {
-		if m.subject.ID == id {
-			return m
-		}
-	}
-	return nil
-}
-
-func (d *dossier) isGone(id host.ProcID) bool {
-	m := d.member(id)
-	return m == nil || m.gone
-}
-
-// join adds a process and tells whether there was room. When there are too many, the oldest of the dead that the case is
-// not named after is forgotten; when all live, the new one is only counted.
-func (d *dossier) join(m *member, l *links) bool {
-	if len(d.members) >= MaxMembers && !d.forget(l) {
-		d.lose(m)
-		return false
-	}
-	i, _ := slices.BinarySearchFunc(d.members, m, compareMembers)
-	d.members = slices.Insert(d.members, i, m)
-	d.pending, d.grown = true, true
-	d.deserted = d.deserted && m.gone
-	d.slim(m)
-	if !m.starter {
-		d.key(program(&m.subject))
-	}
-	return true
-}
-
-// lose keeps of a member what the case still needs.
-func (d *dossier) lose(m *member) {
-	d.more++
-	d.spent += m.cost()
-	d.stranger = d.stranger || !m.covered && !m.starter
-}
-
-// maxRich is how many members of a case keep their arguments and ancestors: the living and the one it is named after
-// first. The others are only listed.
-const maxRich = 16
-
-// slim keeps the text that members hold within bounds when m has joined.
-func (d *dossier) slim(m *member) {
-	rich := 0
-	var dead *member
-	for _, o := range d.members {
-		if len(o.subject.Args) == 0 && len(o.subject.Ancestors) == 0 {
-			continue
-		}
-		rich++
-		if dead == nil && o.gone {
-			dead = o
-		}
-	}
-	if rich <= maxRich {
-		return
-	}
-	if dead == nil || dead == d.named() {
-		dead = m
-	}
-	dead.plain = true
-	dead.subject.Args, dead.subject.Ancestors = nil, nil
-}
-
-func (d *dossier) forget(l *links) bool {
-	named := d.named()
-	i := slices.IndexFunc(d.members, func(m *member) bool { return m.gone && m != named })
-	if i < 0 {
-		return false
-	}
-	d.lose(d.members[i])
-	l.remove(d.members[i])
-	d.members = slices.Delete(d.members, i, i+1)
-	return true
-}
-
 // key remembers a program of the case. The founding one is never forgotten, then the newest are kept.
 func (d *dossier) key(key string) {
 	if key == "" || slices.Contains(d.keys, key) {
@@ -277,41 +175,6 @@ func (d *dossier) key(key string) {
 		d.keys = slices.Delete(d.keys, 1, 2)
 	}
 	d.keys = append(d.keys, key)
-}
-
-// cost is the CPU time that counts for the case: a starter's own does not.
-func (m *member) cost() time.Duration {
-	if m.starter {
-		return 0
-	}
-	return m.cpu
-}
-
-// named is the member with most evidence; of equal ones a living one, then the oldest. Nil when there is none.
-func (d *dossier) named() *member {
-	var best *member
-	var most detect.Decibans
-	for _, m := range d.members {
-		w := d.weight(m)
-		if best == nil || w > most || w == most && best.gone && !m.gone {
-			best, most = m, w
-		}
-	}
-	return best
-}
-
-// weight is how much evidence a member holds. A starter holds less than anybody.
-func (d *dossier) weight(m *member) detect.Decibans {
-	if m.starter {
-		return -1
-	}
-	var w detect.Decibans
-	for _, r := range m.rules {
-		if i, ok := d.find(r); ok {
-			w += max(0, d.held[i].finding.Weight)
-		}
-	}
-	return w
 }
 
 func (d *dossier) findings() []detect.Finding {
@@ -358,6 +221,7 @@ func (d *dossier) take(o *dossier, l *links) {
 	}
 	d.first, d.last = earlier(d.first, o.first), later(d.last, o.last)
 	d.more += o.more
+	d.crowd.n += o.crowd.n
 	d.stranger = d.stranger || o.stranger
 	d.spent += o.spent
 	d.watched = max(d.watched, o.watched)
@@ -376,12 +240,6 @@ func (d *dossier) adopt(e *evidence) {
 		d.held[i].finding = e.finding
 	}
 	d.held[i].watched = max(d.held[i].watched, e.watched)
-}
-
-func compareMembers(a, b *member) int { return compareProcs(a.subject.ID, b.subject.ID) }
-
-func compareProcs(a, b host.ProcID) int {
-	return cmp.Or(cmp.Compare(a.Born, b.Born), cmp.Compare(a.PID, b.PID))
 }
 
 func earlier(a, b time.Time) time.Time {

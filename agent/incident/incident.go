@@ -31,7 +31,7 @@ type Incident struct {
 	LastSeen    time.Time
 	Subject     host.Subject   // the member the case is named after: the one with most evidence
 	Members     []host.Subject // every process of the case that is alive or was, oldest first, at most MaxMembers
-	MembersMore int            // members beyond these, forgotten to bound memory
+	MembersMore int            // members beyond these: forgotten after they had ended, or too many at once
 	// Findings are strongest first, then by rule name, one per rule, at most MaxFindings. Their Subject says no more
 	// than which process: Kind, ID, Name and Exe.
 	Findings   []detect.Finding

@@ -332,7 +332,7 @@ func TestMembersAreBounded(t *testing.T) {
 		m.find(pid, "wallet")
 	}
 	got := m.look(soon)
-	if len(got) != 1 || len(got[0].Members) != MaxMembers || got[0].MembersMore != MaxMembers+1 || got[0].Subject.ID.PID != 100 || got[0].CPUSeconds != 2*MaxMembers {
+	if len(got) != 1 || len(got[0].Members) != MaxMembers || got[0].MembersMore != MaxMembers+1 || got[0].Subject.ID.PID != 100 || got[0].CPUSeconds != MaxMembers-1 {
 		t.Fatalf("told\n%s%v", m.told(got), got[0].CPUSeconds)
 	}
 	rich := 0
@@ -343,6 +343,22 @@ func TestMembersAreBounded(t *testing.T) {
 	}
 	if rich > maxRich || len(got[0].Subject.Args) == 0 {
 		t.Errorf("%d members with arguments", rich)
+	}
+	// Those for which there was no room come again with every look, and are no more than they were.
+	for range 10 {
+		for pid := 101; pid < 101+2*MaxMembers; pid++ {
+			m.find(pid, "wallet", "flat")
+		}
+		m.look(soon)
+	}
+	if in := m.tr.Cases()[0]; in.MembersMore != MaxMembers+1 || in.CPUSeconds > 2*MaxMembers {
+		t.Errorf("%d more, %v seconds", in.MembersMore, in.CPUSeconds)
+	}
+	// One that has more evidence than the least of them is not refused.
+	m.start(1000, 100, "/opt/x")
+	m.find(1000, "wallet", "flat", "proof", "temp")
+	if got = m.look(soon); len(got) != 1 || got[0].Subject.ID.PID != 1000 {
+		t.Errorf("told\n%s", m.told(got))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 // links finds the cases that a finding belongs to. It is rebuilt from the cases when they have changed.
 type links struct {
+	look   uint64 // number of the look, to tell one from the next
 	stale  bool
 	gone   int // members removed since it was rebuilt
 	procs  map[host.ProcID]place

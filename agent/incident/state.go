@@ -45,6 +45,7 @@ type SavedCase struct {
 	Watched   time.Duration   `json:"watched"`
 	Spent     time.Duration   `json:"spent"`
 	More      int             `json:"more"`
+	Crowd     int             `json:"crowd"`
 	Stranger  bool            `json:"stranger"`
 	Deserted  bool            `json:"deserted"`
 	Desert    time.Duration   `json:"desert"`
@@ -129,7 +130,7 @@ func (t *Tracker) isMember(id host.ProcID) bool {
 func (d *dossier) save() SavedCase {
 	c := SavedCase{
 		ID: d.id, Keys: slices.Clone(d.keys), First: d.first, Last: d.last, Watched: d.watched, Spent: d.spent,
-		More: d.more, Stranger: d.stranger, Deserted: d.deserted, Desert: d.desert, Verdict: d.verdict,
+		More: d.more, Crowd: d.crowd.n, Stranger: d.stranger, Deserted: d.deserted, Desert: d.desert, Verdict: d.verdict,
 		Severity: d.severity, Revision: d.revision, EverPaged: d.everPaged, Grown: d.grown,
 		Told:     SavedTold{d.told.open, d.told.at, d.told.verdict, d.told.severity, d.told.allowed},
 		Evidence: make([]SavedEvidence, 0, len(d.held)), Members: make([]SavedMember, 0, len(d.members)),
@@ -197,12 +198,12 @@ func (c *SavedCase) restore(otherBoot bool) (*dossier, error) {
 	if c.ID == "" || len(c.Keys) == 0 || len(c.Keys) > maxKeys || len(c.Members) > MaxMembers || len(c.Evidence) > MaxFindings {
 		return nil, errors.New("its parts are missing or too many")
 	}
-	if c.Revision < 0 || c.More < 0 || c.Spent < 0 || c.Verdict > Mining || c.Severity > Critical {
+	if c.Revision < 0 || c.More < 0 || c.Crowd < 0 || c.Spent < 0 || c.Verdict > Mining || c.Severity > Critical {
 		return nil, errors.New("a number is out of range")
 	}
 	d := &dossier{
 		id: c.ID, keys: slices.Clone(c.Keys), first: c.First, last: c.Last, watched: c.Watched, spent: c.Spent,
-		more: c.More, stranger: c.Stranger, deserted: c.Deserted, desert: c.Desert, verdict: c.Verdict,
+		more: c.More, crowd: crowd{n: c.Crowd}, stranger: c.Stranger, deserted: c.Deserted, desert: c.Desert, verdict: c.Verdict,
 		severity: c.Severity, revision: c.Revision, everPaged: c.EverPaged, grown: c.Grown,
 		told:    told{c.Told.Open, c.Told.At, c.Told.Verdict, c.Told.Severity, c.Told.Allowed},
 		changed: true,

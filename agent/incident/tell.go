@@ -92,7 +92,7 @@ func (t *Tracker) incident(d *dossier, status Status) Incident {
 func (d *dossier) incident(status Status) Incident {
 	in := Incident{
 		ID: d.id, Revision: d.revision, Status: status, Verdict: d.verdict, Severity: d.shown(), Sum: d.sum,
-		FirstSeen: d.first, LastSeen: d.last, MembersMore: d.more, Findings: d.findings(), CPUSeconds: d.cpu().Seconds(),
+		FirstSeen: d.first, LastSeen: d.last, MembersMore: d.more + d.crowd.n, Findings: d.findings(), CPUSeconds: d.cpu().Seconds(),
 	}
 	if m := d.named(); m != nil {
 		in.Subject = m.subject
