@@ -115,7 +115,7 @@ func NewAlert(in incident.Incident, identity host.Identity, gaps []host.Gap) Ale
 		Sum: in.Sum, Cost: cost(in.CPUSeconds), Advice: advise(in, identity.OS, len(gaps)),
 		MergedInto: Clean(in.MergedInto, nameBytes), Omitted: Omitted{Members: in.MembersMore},
 	}
-	a.Subject = a.subject(in.Subject)
+	a.Subject = newSubject(in.Subject, &a.Omitted)
 	a.Members = bounded(in.Members, mostMembers, &a.Omitted.Members, func(s host.Subject) Member {
 		return Member{s.ID.PID, s.ID.Born, Clean(s.Name, nameBytes), Clean(s.Exe, lineBytes)}
 	})
@@ -129,13 +129,13 @@ func NewAlert(in incident.Incident, identity host.Identity, gaps []host.Gap) Ale
 	return a
 }
 
-func (a *Alert) subject(s host.Subject) Subject {
+func newSubject(s host.Subject, left *Omitted) Subject {
 	return Subject{
 		Kind: s.Kind, PID: s.ID.PID, Born: s.ID.Born,
 		Name: Clean(s.Name, nameBytes), Exe: Clean(s.Exe, lineBytes), ExeSHA256: Clean(s.ExeSHA256, 64),
-		Args: bounded(s.Args, mostArgs, &a.Omitted.Args, func(s string) string { return Clean(s, textBytes) }),
+		Args: bounded(s.Args, mostArgs, &left.Args, func(s string) string { return Clean(s, textBytes) }),
 		User: Clean(s.User, nameBytes), Container: Clean(s.Container, nameBytes),
-		Ancestors: bounded(s.Ancestors, mostAncestors, &a.Omitted.Ancestors, func(p host.Ancestor) Ancestor {
+		Ancestors: bounded(s.Ancestors, mostAncestors, &left.Ancestors, func(p host.Ancestor) Ancestor {
 			return Ancestor{p.ID.PID, Clean(p.Name, nameBytes)}
 		}),
 	}

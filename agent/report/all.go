@@ -36,14 +36,7 @@ func All(o AllOptions, sinks ...Sink) *Multi {
 		if s == nil {
 			continue
 		}
-		l := &lane{sink: s, o: o, queue: backlog{most: o.Queue}, stats: Stats{Sink: fmt.Sprintf("sink %d", i+1)}, ended: make(chan struct{})}
-		if t, ok := s.(Teller); ok {
-			if inner := t.Stats(); len(inner) > 0 {
-				l.stats.Sink = inner[0].Sink
-			}
-		}
-		l.changed = sync.NewCond(&l.mu)
-		l.ctx, l.cancel = context.WithCancel(context.Background())
+		l := newLane(s, fmt.Sprintf("sink %d", i+1), o)
 		m.lanes = append(m.lanes, l)
 		go l.run()
 	}
@@ -114,6 +107,18 @@ type lane struct {
 	busy    bool
 	closed  bool
 	stats   Stats
+}
+
+func newLane(s Sink, name string, o AllOptions) *lane {
+	if t, ok := s.(Teller); ok {
+		if inner := t.Stats(); len(inner) > 0 {
+			name = inner[0].Sink
+		}
+	}
+	l := &lane{sink: s, o: o, queue: backlog{most: o.Queue}, stats: Stats{Sink: name}, ended: make(chan struct{})}
+	l.changed = sync.NewCond(&l.mu)
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l
 }
 
 func (l *lane) push(a Alert) error {

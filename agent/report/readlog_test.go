@@ -13,28 +13,28 @@ import (
 	"testing/fstest"
 )
 
-func lines(t testing.TB, alerts ...Alert) []byte {
-	t.Helper()
+func lines(tb testing.TB, alerts ...Alert) []byte {
+	tb.Helper()
 	var b []byte
 	for _, a := range alerts {
 		line, err := json.Marshal(a)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		b = append(append(b, line...), '\n')
 	}
 	return b
 }
 
-func zipped(t testing.TB, data []byte) []byte {
-	t.Helper()
+func zipped(tb testing.TB, data []byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	if _, err := z.Write(data); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
@@ -73,7 +73,7 @@ func TestReadLog(t *testing.T) {
 				long, one("b", 1), []byte(`{"schema":"minehound.al`)),
 		}, []string{"a1", "b1"}, LogRead{1, 2, 3, 3}},
 		{"gzip cut in the middle", map[string][]byte{
-			"alerts.jsonl.1.gz": zipped(t, slices.Concat(one("a", 1), []byte(strings.Repeat("z", 99)))[:])[:100],
+			"alerts.jsonl.1.gz": zipped(t, slices.Concat(one("a", 1), []byte(strings.Repeat("z", 99))))[:100],
 			"alerts.jsonl.2.gz": []byte("no gzip"),
 			"alerts.jsonl":      one("b", 1),
 		}, []string{"b1"}, LogRead{3, 1, 2, 0}},

@@ -65,6 +65,6 @@ func SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // it was only read
+	defer func() { _ = d.Close() }() // it is only read
 	return d.Sync()
 }

@@ -65,10 +65,9 @@ func (p *page) head(a Alert) {
 // who shows the subject.
 func (p *page) who(a Alert) {
 	s := a.Subject
-	switch {
-	case s.Kind == host.SubjectHost:
+	if s.Kind == host.SubjectHost {
 		p.item("about", "the machine "+Clean(a.Host.Name, 256))
-	default:
+	} else {
 		who := fmt.Sprintf("%s (%d)", Clean(s.Name, nameBytes), s.PID)
 		if s.User != "" {
 			who += " run by " + Clean(s.User, nameBytes)

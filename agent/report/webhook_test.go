@@ -309,7 +309,7 @@ func TestWebhookNetworkErrors(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	cut, cutCA := receiver(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
 		ctx  context.Context
@@ -318,7 +318,7 @@ func TestWebhookNetworkErrors(t *testing.T) {
 	}{
 		"refused":   {t.Context(), WebhookOptions{URL: dead.URL, Insecure: true}, "refused"},
 		"timeout":   {t.Context(), WebhookOptions{URL: srv.URL, CAFile: ca, Timeout: 50 * time.Millisecond}, "Timeout"},
-		"cancelled": {cancelled, WebhookOptions{URL: srv.URL, CAFile: ca}, "context canceled"},
+		"canceled":  {canceled, WebhookOptions{URL: srv.URL, CAFile: ca}, "context canceled"},
 		"untrusted": {t.Context(), WebhookOptions{URL: srv.URL}, "name its authority in ca_file"},
 		"cut":       {t.Context(), WebhookOptions{URL: cut.URL, CAFile: cutCA}, "EOF"},
 		"no host":   {t.Context(), WebhookOptions{URL: "https://no-such-host.invalid"}, ""},
@@ -334,7 +334,7 @@ func TestWebhookNetworkErrors(t *testing.T) {
 			if !errors.As(err, &d) || d.Permanent || d.Status != 0 || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("%v", err)
 			}
-			if name == "cancelled" && !errors.Is(err, context.Canceled) {
+			if name == "canceled" && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v does not wrap its cause", err)
 			}
 			shown(t, err)

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minehound/minehound/agent/detect"
-	"github.com/minehound/minehound/agent/host"
 	"github.com/minehound/minehound/agent/incident"
 	"github.com/minehound/minehound/agent/report"
 	"github.com/minehound/minehound/agent/report/spool"
@@ -135,13 +133,11 @@ func every() map[string]func(t *testing.T) (whole, arrivals) {
 }
 
 func testAlert(id string, revision int) report.Alert {
-	in := incident.Incident{
-		ID: id, Revision: revision, Status: incident.Open, FirstSeen: time.Unix(1_800_000_000, 0), LastSeen: time.Unix(1_800_000_009, 0),
-		Findings: []detect.Finding{{Rule: "r", Class: detect.Proof, Weight: 600}}, Subject: host.Subject{Kind: host.SubjectProcess, Name: "x"},
+	return report.Alert{
+		Schema: report.Schema, ID: id, Revision: revision, Status: incident.Open, Verdict: "mining", Severity: "critical",
+		Time: time.Unix(1_800_000_000, 0).UTC(), Subject: report.Subject{Kind: "process", Name: "x"},
+		Findings: []report.Finding{{Rule: "r", Class: "proof", Weight: 600}},
 	}
-	in.Sum = incident.Weigh(in.Findings)
-	in.Verdict, in.Severity = incident.Judge(in.Sum)
-	return report.NewAlert(in, host.Identity{ID: "h", OS: "linux"}, nil)
 }
 
 // TestConformance holds every sink and wrapper to what Sink, Closer and Teller promise.
@@ -198,7 +194,7 @@ func TestConformance(t *testing.T) {
 				t.Errorf("arrived %v", got)
 			}
 		},
-		"cancelled": func(t *testing.T, s whole, out arrivals) {
+		"canceled": func(t *testing.T, s whole, out arrivals) {
 			t.Helper()
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()

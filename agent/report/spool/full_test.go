@@ -26,7 +26,7 @@ func TestRealFullDisk(t *testing.T) {
 		t.Skipf("mount: %v: %s", err, out)
 	}
 	defer func() {
-		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil { //nolint:noctx // the test's context may be over
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	}()
