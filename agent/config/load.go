@@ -150,7 +150,7 @@ func listNode(value string, entries bool) (*yaml.Node, error) {
 	return n, nil
 }
 
-// environment reads the MINEHOUND_* variables. One that is nearly the name of an option is refused; any other unknown
+// environment reads the MINEHOUND_* variables; an empty one counts as not set. One that is nearly the name of an option is refused; any other unknown
 // one is only warned about, because container platforms make up names like MINEHOUND_SERVICE_HOST.
 func (c *Config) environment(env []string) Errors {
 	var errs Errors
@@ -165,7 +165,7 @@ func (c *Config) environment(env []string) Errors {
 	var unknown []string
 	for _, pair := range env {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "MINEHOUND_") || name == "MINEHOUND_CONFIG" {
+		if !strings.HasPrefix(name, "MINEHOUND_") || name == "MINEHOUND_CONFIG" || value == "" {
 			continue
 		}
 		if key, ok := names[name]; ok {

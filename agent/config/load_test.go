@@ -166,7 +166,7 @@ func TestEnvironment(t *testing.T) {
 	t.Run("lists", func(t *testing.T) {
 		in.Env = []string{
 			`MINEHOUND_WEBHOOKS=[{"name":"a","url":"https://a.example","secret_env":"S"}]`,
-			`MINEHOUND_RULES_DISABLE=["x, y", z]`, "MINEHOUND_RULES_DIRS=",
+			`MINEHOUND_RULES_DISABLE=["x, y", z]`, "MINEHOUND_RULES_DIRS=[]", "MINEHOUND_LOG_PATH=",
 		}
 		c, err := Load(in)
 		if err != nil {

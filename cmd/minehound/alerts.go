@@ -71,7 +71,7 @@ func (p *program) alertsList() *cobra.Command {
 	var least, since, output string
 	var limit int
 	cmd := &cobra.Command{
-		Use: "list", Short: "show the cases in the alert log, the newest first", Args: args(cobra.NoArgs),
+		Use: "list", Short: "show the cases in the alert log, the newest first", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if !slices.Contains([]string{"table", "json", "jsonl"}, output) {
 				return badOutput(output, "table", "json", "jsonl")

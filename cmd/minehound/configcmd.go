@@ -16,7 +16,7 @@ func (p *program) configCommand() *cobra.Command {
 
 func (p *program) configCheck() *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "read the configuration and the rules as the service would", Args: args(cobra.NoArgs),
+		Use: "check", Short: "read the configuration and the rules as the service would", Args: noArgs,
 		Long: "Reads every layer of the configuration, the rules and the places of secrets, as the service does when it\n" +
 			"starts. Exits with 2 and every mistake when something cannot be honoured.",
 		RunE: func(*cobra.Command, []string) error {
@@ -86,7 +86,7 @@ func (p *program) configShow() *cobra.Command {
 		output string
 	)
 	cmd := &cobra.Command{
-		Use: "show", Short: "show every value that is in force", Args: args(cobra.NoArgs),
+		Use: "show", Short: "show every value that is in force", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := p.config()
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/minehound/minehound/agent/config"
 	"github.com/minehound/minehound/agent/report"
+	"github.com/minehound/minehound/agent/store"
 )
 
 // The exit codes. They are part of the interface and never change their meaning.
@@ -38,8 +40,11 @@ func exitCode(err error) int {
 		usage      usageError
 		conf       config.Errors
 		signal     interrupted
-		network    net.Error
+		busy       *store.BusyError
 		path       *fs.PathError
+		network    *net.OpError
+		url        *url.Error
+		delivery   *report.DeliveryError
 		errno      syscall.Errno
 	)
 	switch {
@@ -51,14 +56,14 @@ func exitCode(err error) int {
 		return exitFound
 	case errors.Is(err, fs.ErrPermission):
 		return exitPermission
-	case errors.As(err, &usage), errors.As(err, &conf), errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &usage), errors.As(err, &conf), errors.As(err, &busy), errors.Is(err, fs.ErrNotExist):
 		return exitUsage
-	case errors.As(err, &incomplete):
-		return exitIncomplete
-	case errors.As(err, &network):
-		return exitNetwork
-	case errors.As(err, &path), errors.As(err, &errno), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &incomplete), errors.As(err, &path), errors.Is(err, io.ErrUnexpectedEOF):
 		return exitIncomplete // a full disk, a broken file: asked for and not done
+	case errors.As(err, &network), errors.As(err, &url), errors.As(err, &delivery):
+		return exitNetwork
+	case errors.As(err, &errno):
+		return exitIncomplete
 	default:
 		return exitBug
 	}
@@ -145,6 +150,8 @@ func hintFor(err error) string {
 		return usage.hint
 	case errors.As(err, &incomplete) && incomplete.hint != "":
 		return incomplete.hint
+	case errors.As(err, new(*store.BusyError)):
+		return "the service runs already: minehound alerts list shows what it found"
 	case errors.Is(err, fs.ErrPermission) && runtime.GOOS != "windows":
 		return "run it as root, or name places that you may use"
 	case errors.Is(err, fs.ErrPermission):
@@ -174,11 +181,11 @@ func ownFrames(stack string) []string {
 	var frames []string
 	lines := strings.Split(stack, "\n")
 	for i := 0; i+1 < len(lines) && len(frames) < 4; i++ {
-		name, _, ok := strings.Cut(lines[i], "(")
-		if !ok || !strings.HasPrefix(lines[i+1], "\t") || strings.HasSuffix(name, ".crashed") {
+		name := lines[i][:max(strings.LastIndexByte(lines[i], '('), 0)]
+		if !strings.HasPrefix(lines[i+1], "\t") || strings.HasSuffix(name, ".crashed") {
 			continue
 		}
-		if strings.HasPrefix(name, "main.") || strings.Contains(name, "minehound/agent") {
+		if strings.HasPrefix(name, "main.") || strings.HasPrefix(name, "github.com/minehound/minehound/") {
 			file, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
 			frames = append(frames, name+" "+file[strings.LastIndexByte(file, '/')+1:])
 		}

@@ -59,7 +59,7 @@ func TestPanicIsToldShortly(t *testing.T) {
 		t.Errorf("code %d, stdout %q", code, out.String())
 	}
 	said := errs.String()
-	if strings.Contains(said, "secret") || !strings.Contains(said, "main.explode") || strings.Count(said, "\n") > 7 {
+	if strings.Contains(said, "secret") || !strings.Contains(said, ".explode ") || strings.Count(said, "\n") > 7 {
 		t.Errorf("said:\n%s", said)
 	}
 }

@@ -128,6 +128,9 @@ func (o *outcome) tooShort() (host.Gap, bool) {
 	windows := []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
 	for _, w := range windows {
 		if o.watched() < w*9/10 {
+			if o.looks < 2 {
+				return host.Gap{Sensor: "time", Reason: "looked once: load is not known yet"}, true
+			}
 			reason := "watched " + spell(o.watched()) + ": load over " + spell(w) + " and more is not known yet"
 			return host.Gap{Sensor: "time", Reason: reason}, true
 		}

@@ -83,6 +83,14 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0]), hint}
 }
 
+// noArgs refuses arguments.
+func noArgs(cmd *cobra.Command, list []string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s takes no argument, %q is one", cmd.CommandPath(), list[0]), "usage: " + cmd.UseLine()}
+}
+
 // args turns cobra's complaint about arguments into ours.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, list []string) error {

@@ -37,7 +37,7 @@ func (p *program) rulesList() *cobra.Command {
 	var dir, output string
 	var all bool
 	cmd := &cobra.Command{
-		Use: "list", Short: "show the rules that are in force, strongest evidence first", Args: args(cobra.NoArgs),
+		Use: "list", Short: "show the rules that are in force, strongest evidence first", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "table" && output != "json" {
 				return badOutput(output, "table", "json")

@@ -28,7 +28,7 @@ import (
 
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "run", Short: "watch this machine until told to stop: the service, in the foreground", Args: args(cobra.NoArgs),
+		Use: "run", Short: "watch this machine until told to stop: the service, in the foreground", Args: noArgs,
 		Long: "Watches this machine, writes the alert log and posts to the webhooks. The configuration and the rules are read\n" +
 			"again on SIGHUP and when their files change; what cannot be honoured then leaves the last good ones in force.\n" +
 			"SIGTERM and Ctrl-C end it cleanly.",

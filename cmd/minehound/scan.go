@@ -33,7 +33,7 @@ type scanFlags struct {
 func (p *program) scanCommand() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
-		Use: "scan", Short: "look at this machine for a while and tell what mines here", Args: args(cobra.NoArgs),
+		Use: "scan", Short: "look at this machine for a while and tell what mines here", Args: noArgs,
 		Long: "Looks at every process for a while and tells which ones mine, may mine or could mine, with the whole sum.\n" +
 			"Ten seconds tell names, memory and the load of ten seconds; one minute and more tell steady load apart from a\n" +
 			"burst. Without root it sees less and says what.\n\n" +

@@ -96,6 +96,12 @@ func (t *page) result(r *result, title string) error {
 	return t.err
 }
 
+// The column of the classes of evidence, and how wide a sum gets: a weight far from its reason is hard to read.
+const (
+	class  = 12
+	widest = 80
+)
+
 // alert shows one case: who, and the whole sum.
 func (t *page) alert(a *report.Alert) {
 	head := t.paint(verdictColour(a.Verdict), strings.ToUpper(a.Verdict)) + "  " +
@@ -124,18 +130,29 @@ func (t *page) alert(a *report.Alert) {
 	t.line("")
 	t.sum(a)
 	t.line("")
-	if a.ID != "" {
-		t.line("  %s", t.paint(dim, "case "+a.ID))
+	for i, l := range wrap(report.Clean(next(a.Advice), 600), min(t.width, widest)-4-class) {
+		t.line("  %-*s %s", class, map[bool]string{true: "next"}[i == 0], l)
 	}
+	t.line("  %-*s %s", class, "case", t.paint(dim, a.ID))
 	t.line("")
+}
+
+// next is the first thing to do, with its introduction.
+func next(advice []string) string {
+	for i, s := range advice {
+		if !strings.HasSuffix(s, ":") {
+			return strings.Join(advice[:i+1], " ")
+		}
+	}
+	return ""
 }
 
 // sum shows every finding with its weight, the caps where they bite, and the total.
 func (t *page) sum(a *report.Alert) {
-	const class, weight = 12, 8
-	title := t.width - 2 - class - 2 - weight
-	row := func(c, text, w, colour string) {
-		t.line("  %-*s %s %s", class, c, pad(cut(text, title), title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
+	const weight = 8
+	title := min(t.width, widest) - 2 - class - 2 - weight
+	row := func(name, text, w, colour string) {
+		t.line("  %-*s %s %s", class, name, pad(cut(text, title), title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
 	}
 	row("prior", "one in a thousand", signed(a.Sum.Prior), dim)
 	classes := []struct {

@@ -49,7 +49,7 @@ func readVersion() buildVersion {
 func (p *program) versionCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "version", Short: "which build this is", Args: args(cobra.NoArgs),
+		Use: "version", Short: "which build this is", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			switch output {
