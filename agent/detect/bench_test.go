@@ -29,7 +29,7 @@ func crowd(n int) *host.Snapshot {
 			ArgsKnown: true, EnvKnown: true, Env: []host.EnvVar{{Name: "HOME"}, {Name: "PATH"}}, User: "app", ExeDeleted: host.No, UID: 1000,
 		}
 		s.Processes = append(s.Processes, host.Process{
-			ID: host.ProcID{PID: i + 1, Born: 100}, Name: "server", Detail: d, Threads: 4, RSS: 1 << 26, VSize: 1 << 30, Looked: s.Uptime, User: time.Minute,
+			ID: host.ProcID{PID: i + 1, Born: 100}, Parent: min(i, 1), Name: "server", Detail: d, Threads: 4, RSS: 1 << 26, VSize: 1 << 30, Looked: s.Uptime, User: time.Minute,
 		})
 	}
 	return s

@@ -13,12 +13,13 @@ import (
 // Detector holds the rules of a Ruleset against what was looked at. What one look says is judged on its own; only
 // correlations remember, in sigma's Correlator. It is not safe for concurrent use.
 type Detector struct {
-	fixed, moving, started, ended bench
-	correlations                  map[*sigma.Rule]*Rule
-	correlator                    *sigma.Correlator
-	memo                          map[host.ProcID]*memory
-	hits                          []int
-	linked, waited                []sigma.Hit
+	fixed, mixed, moving, started, ended bench
+	correlations                         map[*sigma.Rule]*Rule
+	correlator                           *sigma.Correlator
+	memo                                 map[host.ProcID]*memory
+	partial                              partial
+	hits                                 []int
+	linked, waited                       []sigma.Hit
 }
 
 // bench is rules of one kind, compiled; rules[i] is the i-th of set.
@@ -36,7 +37,9 @@ type memory struct {
 	name           string
 	fixed          []Finding // of rules over what never changes; At and Subject are those of the look that found them
 	fixedHits      []int     // indexes of the rules behind them and of silent ones
-	moving         bool      // some moving rule held at the last evaluation
+	moving         bool      // some rule over what moves held at the last evaluation
+	looks          uint8     // at the process as it is, up to settled
+	hopeless       bool      // what is fixed about it rules every mixed rule out
 }
 
 // New compiles the active rules of rs. The Ruleset was compiled when it was loaded, so nothing can be refused here.
@@ -63,7 +66,9 @@ func build(rules []Rule, all bool) (*Detector, []error) {
 		errs = append(errs, err...)
 	}
 	fill(&d.fixed, activity, func(r *Rule) bool { return r.Kind == Activity && isFixed(r, still) })
-	fill(&d.moving, activity, func(r *Rule) bool { return r.Kind == Activity && !isFixed(r, still) })
+	fill(&d.mixed, activity, func(r *Rule) bool { return r.Kind == Activity && isMixed(r, still) })
+	fill(&d.moving, activity, func(r *Rule) bool { return r.Kind == Activity && !isFixed(r, still) && !isMixed(r, still) })
+	d.partial.fixed = fixedFields()
 	fill(&d.started, event, func(r *Rule) bool { return r.Kind == Started })
 	fill(&d.ended, event, func(r *Rule) bool { return r.Kind == Ended })
 	if all {
@@ -107,8 +112,8 @@ func (d *Detector) link(sorted []*Rule) []error {
 		}
 	}
 	var errs []error
-	d.correlator, errs = sigma.NewCorrelator(plain, d.fixed.set, d.moving.set, d.started.set, d.ended.set)
-	for _, b := range []*bench{&d.fixed, &d.moving, &d.started, &d.ended} {
+	d.correlator, errs = sigma.NewCorrelator(plain, d.fixed.set, d.mixed.set, d.moving.set, d.started.set, d.ended.set)
+	for _, b := range []*bench{&d.fixed, &d.mixed, &d.moving, &d.started, &d.ended} {
 		b.silent, b.linked = make([]bool, len(b.rules)), make([]bool, len(b.rules))
 		for i, r := range b.rules {
 			b.linked[i] = wanted[r.Name] || r.ID != "" && wanted[r.ID]
@@ -196,15 +201,10 @@ func (d *Detector) process(out []Finding, at time.Time, v *feature.Vector) []Fin
 		}
 	}
 	if v.Fresh || m.moving {
-		d.hits = d.moving.set.Match(v, d.hits[:0])
-		m.moving = len(d.hits) > 0
-		for _, h := range d.hits {
-			if !d.moving.silent[h] {
-				out = append(out, d.moving.finding(h, v, &v.Subject, at))
-			}
-			if d.moving.linked[h] {
-				out = d.correlate(out, at, d.moving.rules[h], v, &v.Subject)
-			}
+		m.moving = false
+		out = d.hold(out, &d.moving, m, v, at)
+		if !d.hopeless(m, v) {
+			out = d.hold(out, &d.mixed, m, v, at)
 		}
 	}
 	if len(out)-start > 1 {
@@ -213,10 +213,47 @@ func (d *Detector) process(out []Finding, at time.Time, v *feature.Vector) []Fin
 	return out
 }
 
+// hold holds the rules of a bench against a process.
+func (d *Detector) hold(out []Finding, b *bench, m *memory, v *feature.Vector, at time.Time) []Finding {
+	d.hits = b.set.Match(v, d.hits[:0])
+	m.moving = m.moving || len(d.hits) > 0
+	for _, h := range d.hits {
+		if !b.silent[h] {
+			out = append(out, b.finding(h, v, &v.Subject, at))
+		}
+		if b.linked[h] {
+			out = d.correlate(out, at, b.rules[h], v, &v.Subject)
+		}
+	}
+	return out
+}
+
+// settled is how many looks a process must have been the same for the question to be asked whether mixed rules can hold
+// for it at all. Asking costs as much as holding them twenty times, and most processes that are new are soon gone.
+const settled = 3
+
+// hopeless tells whether what is fixed about a process already rules out every mixed rule.
+func (d *Detector) hopeless(m *memory, v *feature.Vector) bool {
+	if m.looks >= settled {
+		return m.hopeless
+	}
+	if m.looks++; m.looks == settled {
+		d.partial.v = v
+		m.hopeless = true
+		for i := range d.mixed.rules {
+			if d.mixed.set.Explain(&d.partial, i).Truth != sigma.False {
+				m.hopeless = false
+				break
+			}
+		}
+	}
+	return m.hopeless
+}
+
 // refresh holds the rules over what does not change against a process whose details were read anew.
 func (d *Detector) refresh(m *memory, v *feature.Vector, at time.Time) {
 	m.detail, m.parent, m.name = v.Proc.Detail, v.Parent, v.Proc.Name
-	m.fixed, m.fixedHits = nil, nil
+	m.fixed, m.fixedHits, m.looks, m.hopeless = nil, nil, 0, false
 	d.hits = d.fixed.set.Match(v, d.hits[:0])
 	if len(d.hits) == 0 {
 		return

@@ -23,16 +23,35 @@ func (r record) Get(i int) host.Value {
 // reference evaluates a tree the slow and obvious way, sharing nothing with the compiled rules: no folding ahead, no
 // prefilter, no sharing. What it says is what a Set must say.
 func reference(s *Schema, n *node, rec record) Truth {
+	return oracle{s, map[string]string{}}.tree(n, rec)
+}
+
+// oracle is the reference with the texts it has folded before.
+type oracle struct {
+	schema *Schema
+	folds  map[string]string
+}
+
+func (o oracle) fold(s string) string {
+	f, ok := o.folds[s]
+	if !ok {
+		f = referenceFold(s)
+		o.folds[s] = f
+	}
+	return f
+}
+
+func (o oracle) tree(n *node, rec record) Truth {
 	switch n.op {
 	case opTest:
-		return referenceTest(s, n.test, rec)
+		return o.test(n.test, rec)
 	case opNot:
-		return [...]Truth{Unknown: Unknown, False: True, True: False}[reference(s, n.kids[0], rec)]
+		return [...]Truth{Unknown: Unknown, False: True, True: False}[o.tree(n.kids[0], rec)]
 	default:
 	}
 	falses, unknowns := 0, 0
 	for _, k := range n.kids {
-		switch reference(s, k, rec) {
+		switch o.tree(k, rec) {
 		case False:
 			falses++
 		case Unknown:
@@ -49,7 +68,8 @@ func reference(s *Schema, n *node, rec record) Truth {
 	return True
 }
 
-func referenceTest(s *Schema, t *test, rec record) Truth {
+func (o oracle) test(t *test, rec record) Truth {
+	s := o.schema
 	if t.field == "" {
 		out := False
 		for i := range s.Len() {
@@ -59,7 +79,7 @@ func referenceTest(s *Schema, t *test, rec record) Truth {
 					out = Unknown
 				}
 			case host.KindText, host.KindTexts:
-				if referenceValue(t, v, host.Value{}) {
+				if o.value(t, v, host.Value{}) {
 					out = True
 				}
 			default:
@@ -83,10 +103,10 @@ func referenceTest(s *Schema, t *test, rec record) Truth {
 	if v.Kind == host.KindUnknown {
 		return Unknown
 	}
-	return truthOf(referenceValue(t, v, other))
+	return truthOf(o.value(t, v, other))
 }
 
-func referenceValue(t *test, v, other host.Value) bool {
+func (o oracle) value(t *test, v, other host.Value) bool {
 	texts := spellings(v)
 	switch t.kind {
 	case testNull:
@@ -111,7 +131,7 @@ func referenceValue(t *test, v, other host.Value) bool {
 					continue
 				}
 			}
-			if referenceGlob(p, text, t.cased) {
+			if o.glob(p, text, t.cased) {
 				return true
 			}
 		case testRegexp:
@@ -134,12 +154,12 @@ func referenceValue(t *test, v, other host.Value) bool {
 				return true
 			}
 		case testField:
-			for _, o := range spellings(other) {
+			for _, with := range spellings(other) {
 				if !t.cased {
-					text, o = referenceFold(text), referenceFold(o)
+					text, with = o.fold(text), o.fold(with)
 				}
-				if map[place]bool{placeWhole: text == o, placeStart: strings.HasPrefix(text, o), placeEnd: strings.HasSuffix(text, o),
-					placeAnywhere: strings.Contains(text, o)}[t.place] {
+				if map[place]bool{placeWhole: text == with, placeStart: strings.HasPrefix(text, with), placeEnd: strings.HasSuffix(text, with),
+					placeAnywhere: strings.Contains(text, with)}[t.place] {
 					return true
 				}
 			}
@@ -189,29 +209,30 @@ func referenceFold(s string) string {
 	return b.String()
 }
 
-// referenceGlob matches by trying everything.
-func referenceGlob(p pattern, text string, cased bool) bool {
+// glob matches by trying everything.
+func (o oracle) glob(p pattern, text string, cased bool) bool {
 	if !cased {
-		text = referenceFold(text)
-		var folded pattern
-		for _, x := range p {
-			x.text = referenceFold(x.text)
-			folded = append(folded, x)
-		}
-		p = folded
+		text = o.fold(text)
 	}
 	// reach[i] tells whether the parts so far can end at byte i.
-	reach := map[int]bool{0: true}
+	reach, next := make([]bool, len(text)+1), make([]bool, len(text)+1)
+	reach[0] = true
 	for _, x := range p {
-		next := map[int]bool{}
+		clear(next)
+		if !cased {
+			x.text = o.fold(x.text)
+		}
 		for i := range reach {
+			if !reach[i] {
+				continue
+			}
 			switch x.kind {
 			case partText:
 				if strings.HasPrefix(text[i:], x.text) {
 					next[i+len(x.text)] = true
 				}
 			case partMany:
-				for j := i; j <= len(text); {
+				for j := i; j <= len(text) && !next[j]; {
 					next[j] = true
 					_, n := utf8.DecodeRuneInString(text[j:])
 					j += max(n, 1)
@@ -223,7 +244,7 @@ func referenceGlob(p pattern, text string, cased bool) bool {
 				}
 			}
 		}
-		reach = next
+		reach, next = next, reach
 	}
 	return reach[len(text)]
 }
