@@ -25,7 +25,7 @@ build: ## build ./bin/minehound
 test: packages ## everything: unit tests with -race, lint, cross-builds, arm64 under qemu, end to end
 	@go run ./e2e/tally $(STRICT) \
 	  'unit=go test -json -race ./...' \
-	  'lint=$(MAKE) --no-print-directory lint' \
+	  'lint=make --no-print-directory lint' \
 	  'cross=MINEHOUND_CROSS=1 go test -json -count=1 -run "^TestCross" ./e2e' \
 	  'arm64=e2e/arm64.sh -json' \
 	  'e2e=MINEHOUND_E2E=1 go test -json -count=1 -timeout 60m ./e2e'
