@@ -29,7 +29,7 @@ func (p *program) page() *page {
 
 func (t *page) line(format string, a ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, strings.TrimRight(format, " ")+"\n", a...)
+		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(fmt.Sprintf(format, a...), " "))
 	}
 }
 
@@ -122,7 +122,7 @@ func (t *page) alert(a *report.Alert) {
 		t.line("  %s", cutMiddle(a.Subject.Exe, t.width-2))
 	}
 	if a.Subject.Container != "" {
-		t.line("  container %s", cut(a.Subject.Container, 12))
+		t.line("  container %s", a.Subject.Container[:min(12, len(a.Subject.Container))])
 	}
 	if a.Allowed != nil {
 		t.line("  %s", t.paint(green, cut("allowed: "+a.Allowed.Reason, t.width-2)))
@@ -130,8 +130,10 @@ func (t *page) alert(a *report.Alert) {
 	t.line("")
 	t.sum(a)
 	t.line("")
-	for i, l := range wrap(report.Clean(next(a.Advice), 600), min(t.width, widest)-4-class) {
-		t.line("  %-*s %s", class, map[bool]string{true: "next"}[i == 0], l)
+	if todo := next(a.Advice); todo != "" {
+		for i, l := range wrap(report.Clean(todo, 600), min(t.width, widest)-4-class) {
+			t.line("  %-*s %s", class, map[bool]string{true: "next"}[i == 0], l)
+		}
 	}
 	t.line("  %-*s %s", class, "case", t.paint(dim, a.ID))
 	t.line("")
