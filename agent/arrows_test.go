@@ -59,18 +59,14 @@ func testRooms() map[string][]string {
 func guests() map[string][]string {
 	return map[string][]string{
 		"github.com/DeRuina/timberjack":            {"agent/report"},
-		"github.com/cenkalti/backoff/v5":           {"agent/report"},
 		"github.com/fsnotify/fsnotify":             {"agent", "cmd/..."},
-		"github.com/klauspost/compress":            {"agent/trace"},
 		"github.com/rs/zerolog":                    {"agent", "cmd/..."},
 		"github.com/shirou/gopsutil/v3":            {"agent/sense"},
 		"github.com/shirou/gopsutil/v4":            {"agent/sense"},
 		"github.com/spf13/cobra":                   {"cmd/..."},
-		"github.com/spf13/pflag":                   {"cmd/..."},
 		"go.yaml.in/yaml/v3":                       {"agent/config", "agent/detect/...", "rules"},
 		"golang.org/x/sys":                         {"agent/sense/...", "agent/store", "agent/report", "agent/control", "agent/respond"},
 		"golang.org/x/term":                        {"cmd/..."},
-		"golang.org/x/text":                        {"agent/detect/sigma"},
 		"golang.org/x/tools":                       {"agent/sense/tree"}, // txtar: a machine in one file
 		"github.com/google/go-cmp":                 {},                   // tests only, as the three below
 		"github.com/rogpeppe/go-internal":          {},
