@@ -103,7 +103,7 @@ func (l *loader) source(s Source) {
 	err := fs.WalkDir(s.FS, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			l.errs = append(l.errs, fmt.Errorf("read rules in %s: %w", s.Name, err))
-			return nil //nolint:nilerr // it is kept; the other files are read all the same
+			return nil
 		}
 		base := path.Base(p)
 		if p != "." && (base[0] == '.' || base[0] == '_') {
@@ -116,12 +116,11 @@ func (l *loader) source(s Source) {
 			return nil
 		}
 		name := s.Name + "/" + p
-		data, err := readLimited(s.FS, p)
-		if err != nil {
+		if data, err := readLimited(s.FS, p); err != nil {
 			l.errs = append(l.errs, &sigma.Error{File: name, Reason: err.Error()})
-			return nil
+		} else {
+			l.file(s.Name, name, data)
 		}
-		l.file(s.Name, name, data)
 		return nil
 	})
 	if err != nil {
