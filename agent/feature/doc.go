@@ -18,6 +18,16 @@
 // When two looks at the machine are further apart than [Hole] (the machine slept, the agent was stopped), nothing was
 // watched in between. A hole is not idle time: CPU time used in it counts for the long sums but in no window.
 //
+// What the threads do is known from the second look at them, and over the last minute once they were found hot
+// [MinThreadLooks] times.
+//
+// # What is not measured
+//
+// A Snapshot lists mappings of at least 64 MiB, so RandomX's scratchpads (2 MiB per worker) are not counted one by one;
+// in huge pages they show as what remains beyond the large mappings. It does not carry the CPU time of children that
+// were waited for, so load that no visible process explains cannot be told from that of short-lived processes. Waves
+// shorter than the interval between two looks are averaged away.
+//
 // # Bounds
 //
 // What is kept of a process is dropped when it ends. A process that has not worked is kept without history. Programs
