@@ -41,7 +41,7 @@ var (
 // Check tells what is wrong with an entry: no reason ([ErrAllowReason]), nothing but perhaps a rule that it speaks of
 // ([ErrAllowAnything]: switching a rule off is not the allow-list's), a pattern that path.Match refuses
 // ([path.ErrBadPattern]), a digest that is none, or too little of a container's id.
-func (a Allow) Check() error {
+func (a *Allow) Check() error {
 	if strings.TrimSpace(a.Reason) == "" {
 		return ErrAllowReason
 	}
@@ -61,7 +61,7 @@ func (a Allow) Check() error {
 }
 
 // Expired tells whether the entry no longer holds at that time.
-func (a Allow) Expired(at time.Time) bool { return !a.Expires.IsZero() && !at.Before(a.Expires) }
+func (a *Allow) Expired(at time.Time) bool { return !a.Expires.IsZero() && !at.Before(a.Expires) }
 
 // covers tells whether a process fits all that the entry names, its Rule aside.
 func (a *Allow) covers(s *host.Subject, deleted host.Fact) bool {
@@ -126,9 +126,9 @@ func (l *allowances) tick(at time.Time) bool {
 
 func expired(list []Allow, at time.Time) []Allow {
 	var out []Allow
-	for _, a := range list {
-		if a.Expired(at) {
-			out = append(out, a)
+	for i := range list {
+		if list[i].Expired(at) {
+			out = append(out, list[i])
 		}
 	}
 	return out

@@ -41,7 +41,7 @@ func TestAllowCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.a.Check()
-			if tt.want == errAny && err == nil || tt.want != errAny && !errors.Is(err, tt.want) {
+			if (err == nil) != (tt.want == nil) || !errors.Is(tt.want, errAny) && !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
 			if _, newErr := NewTracker(Options{Allow: []Allow{{User: "u", Reason: "r"}, tt.a}}); (newErr == nil) != (err == nil) {

@@ -259,7 +259,7 @@ func TestNoticesAreLimited(t *testing.T) {
 			closed++
 		}
 	}
-	if max := NoticeBurst + 11 + int(Hold/NoticeEvery) + 1; closed < NoticeBurst || closed > max {
+	if most := NoticeBurst + 11 + int(Hold/NoticeEvery) + 1; closed < NoticeBurst || closed > most {
 		t.Errorf("%d closed", closed)
 	}
 }
@@ -422,11 +422,11 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-func quiet(t testing.TB, n int) (*Tracker, *feature.Look) {
-	t.Helper()
+func quiet(tb testing.TB, n int) (*Tracker, *feature.Look) {
+	tb.Helper()
 	tr, err := NewTracker(Options{Host: host.Identity{ID: "h"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	look := &feature.Look{At: noon, Vectors: make([]feature.Vector, n)}
 	for i := range look.Vectors {

@@ -113,12 +113,16 @@ func (s *sight) line(sub *host.Subject, kin *kin) []host.ProcID {
 		}
 	}
 	climb(sub.Ancestors)
-	for id, o := sub.ID, s.start(sub.ID); o != nil; o = s.start(id) {
-		climb(o.Subject.Ancestors)
-		id = o.Event.Parent
-		if !up(id) {
+	o := s.start(sub.ID)
+	for range maxLine { // a recording can claim that two processes started each other
+		if o == nil {
 			break
 		}
+		climb(o.Subject.Ancestors)
+		if !up(o.Event.Parent) {
+			break
+		}
+		o = s.start(o.Event.Parent)
 	}
 	if root, ok := kin.roots[sub.ID]; ok {
 		up(root)
@@ -134,8 +138,11 @@ type kin struct {
 }
 
 func (k *kin) add(child, root host.ProcID) {
-	if _, ok := k.roots[child]; ok || child == root {
+	if child == root {
 		return
+	}
+	if _, ok := k.roots[child]; ok {
+		k.order = slices.DeleteFunc(k.order, func(id host.ProcID) bool { return id == child })
 	}
 	if len(k.order) >= maxKin {
 		n := maxKin / 8
@@ -156,16 +163,20 @@ func (k *kin) forget() {
 // follow notes the children of weighty processes and theirs. Those that live long enough to be looked at keep their
 // ancestors anyway ([host.Subject.Ancestors] are those at birth), those in between are gone by then.
 func (k *kin) follow(s *sight, l *links) {
+	weighty := func(id host.ProcID) bool {
+		p := l.procs[id]
+		return p.m != nil && p.m.weighty
+	}
 	root := func(id host.ProcID) (host.ProcID, bool) {
-		if p := l.procs[id]; p.m != nil && p.m.weighty {
+		if weighty(id) {
 			return id, !s.generic(id.PID)
 		}
 		r, ok := k.roots[id]
-		return r, ok && !s.barrier(id)
+		return r, ok && weighty(r) && !s.barrier(id)
 	}
 	for i := range s.look.Occurrences {
 		o := &s.look.Occurrences[i]
-		if o.Event.Kind != host.ProcessStarted {
+		if o.Event.Kind != host.ProcessStarted || weighty(k.roots[o.Event.ID]) {
 			continue
 		}
 		if r, ok := root(o.Event.Parent); ok {

@@ -291,6 +291,14 @@ func TestStories(t *testing.T) {
 				m.t.Errorf("told\n%s", m.told(got))
 			}
 		}},
+		{"two processes that claim to have started each other", func(m *machine) {
+			m.start(100, 1, "/opt/x", leads)
+			m.start(101, 100, "/opt/y")
+			m.events[0].Event.Parent = m.events[1].Event.ID
+			m.find(100, "wallet")
+			m.find(101, "flat")
+			m.want(m.look(soon), "A 1 open suspected medium: 100 of 100 101: wallet flat")
+		}},
 		{"a platform without sessions", func(m *machine) {
 			m.start(100, 1, "/opt/launch", jobless)
 			m.start(101, 100, "/opt/x", jobless)

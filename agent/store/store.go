@@ -267,7 +267,7 @@ func read[T any](p string, version int, migrations []Migration) (*T, error) {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, MaxDocument+1))
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	v, err := decode[T](b, version, migrations)
