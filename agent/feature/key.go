@@ -14,7 +14,7 @@ import (
 const maxKey = 256
 
 // GroupKey is what makes two processes the same program: the path of its executable, for an interpreter what it runs,
-// and the container. It is valid UTF-8 and at most 320 bytes long.
+// and the container. It is valid UTF-8 and at most 2 KiB long, in practice the length of a path.
 //
 // A deleted executable keeps the path it had, and one in memory (memfd) the name it was given, so that a respawn has
 // the key of the process it replaces; only when the path is unknown is it the file's number. A process of which nothing
@@ -44,11 +44,12 @@ func GroupKey(name string, kernel bool, d *host.Detail) string {
 	}
 	key = tidy(key)
 	if d.Container.ID != "" {
-		key += " in " + tidy(d.Container.ID)[:min(len(tidy(d.Container.ID)), 64)]
+		key += " in " + tidy(d.Container.ID)
 	}
 	return key
 }
 
+// tidy bounds a part of a key and makes it valid UTF-8.
 func tidy(key string) string {
 	if len(key) > maxKey {
 		sum := sha256.Sum256([]byte(key))
