@@ -37,6 +37,7 @@ type procMachine struct {
 	at          places
 	clock       clock
 	buf         []byte
+	path        []byte
 	known       bool // the identity was read
 	noMachineID bool
 }
@@ -76,7 +77,8 @@ const maxFile = 1 << 20
 
 func (m *procMachine) read(t tree.Reader, path string) ([]byte, error) {
 	var err error
-	if m.buf, err = t.Read(m.buf[:0], []byte(path), maxFile); err != nil && !errors.Is(err, tree.ErrLonger) {
+	m.path = append(m.path[:0], path...)
+	if m.buf, err = t.Read(m.buf[:0], m.path, maxFile); err != nil && !errors.Is(err, tree.ErrLonger) {
 		return nil, fmt.Errorf("read %s: %w", path, denied(err))
 	}
 	return m.buf, nil
