@@ -197,6 +197,62 @@ correlation: {type: event_count, rules: [a], group-by: [field], timespan: 10m, c
 	}
 }
 
+// TestCorrelationsClose: windows that end between two looks are decided in the order they end, whichever correlation they
+// belong to, and feed what builds on them.
+func TestCorrelationsClose(t *testing.T) {
+	r, errs := newRig(t, `title: few a
+name: fewa
+correlation: {type: event_count, rules: [a], group-by: [field], timespan: 20s, condition: {lte: 2}, generate: true}
+---
+title: few b
+name: fewb
+correlation: {type: event_count, rules: [b], group-by: [field], timespan: 10s, condition: {lte: 2}}
+---
+title: both
+name: both
+correlation: {type: temporal_ordered, rules: [fewb, fewa], group-by: [field], timespan: 1m, generate: true}
+`)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	if got, want := r.play("0 a u, 1 b u, 3 b v, 100"), "11 fewb u 1, 13 fewb v 1, 20 fewa u 1, 20 both u 2"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestCorrelationValues: what is counted of each kind of value.
+func TestCorrelationValues(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for _, c := range []struct {
+		value host.Value
+		kind  CorrelationType
+		want  float64
+	}{
+		{host.Texts([]string{"1", "2", "2", "x"}), ValueCount, 3},
+		{host.Texts([]string{"1", "2", "2", "x"}), ValueSum, 5},
+		{host.Numbers([]float64{1, 5, 6}), ValueAvg, 4},
+		{host.Numbers([]float64{9, 5, 6}), ValueMedian, 6},
+		{host.Numbers([]float64{9, 5, 9}), ValueCount, 2},
+		{host.Bool(true), ValueCount, 1},
+		{host.Texts([]string{long + "a", long + "b", long + "b"}), ValueCount, 2},
+	} {
+		r, errs := newRig(t, correlationText("type: "+string(c.kind)+"\nrules: [a]\ntimespan: 10s\ncondition: {field: third, gt: 0}"))
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		hits := r.c.Add(r.start, r.rules["a"], record{{}, {}, c.value}, nil)
+		if len(hits) != 1 || hits[0].Count != c.want {
+			t.Errorf("%s of %v: %+v", c.kind, c.value, hits)
+		}
+		for _, v := range []host.Value{{}, host.Absent()} {
+			r, _ := newRig(t, correlationText("type: "+string(c.kind)+"\nrules: [a]\ntimespan: 10s\ncondition: {field: third, gt: -1}"))
+			if hits := r.c.Add(r.start, r.rules["a"], record{{}, {}, v}, nil); hits != nil {
+				t.Errorf("%s of %v: %+v", c.kind, v, hits)
+			}
+		}
+	}
+}
+
 func TestCorrelationErrors(t *testing.T) {
 	for name, c := range map[string]struct{ body, want string }{
 		"type":       {"type: near\nrules: [a]\ntimespan: 1m", `correlation type "near" is not one of`},
@@ -264,6 +320,13 @@ func TestCorrelatorBounds(t *testing.T) {
 	}
 	if sum != k.entries {
 		t.Errorf("%d entries, counted as %d", sum, k.entries)
+	}
+	before := r.c.Evicted()
+	for i := range 3 * maxEntries { // many events of many groups: whole groups go
+		r.c.Add(r.start.Add(2*time.Minute), r.rules["a"], record{host.Text(fmt.Sprint("many", i%20)), {}, {}}, nil)
+	}
+	if k.entries > maxEntries || r.c.Evicted() == before {
+		t.Errorf("%d entries, %d evicted", k.entries, r.c.Evicted()-before)
 	}
 	r.c.Advance(r.start.Add(3*time.Hour), nil)
 	if len(k.groups) != 0 || k.entries != 0 || k.oldest != nil {
