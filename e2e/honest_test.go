@@ -60,7 +60,7 @@ int main(int n, char **v) {
 		FILE *f = fopen(lib, "w"); if (!f) return 1;
 		for (int i = 0; i < 1 << 20; i++) fputc(i * 2654435761u >> 24, f);
 		fclose(f); setenv("_MEIPASS2", v[2], 1);
-		if (fork() == 0) { char *a[] = { v[0], "2", 0 }; execv("/proc/self/exe", a); }
+		if (fork() == 0) { char *a[] = { v[0], "2", 0 }; execv(v[0], a); }
 		pause();
 	}
 	int k = n > 1 ? atoi(v[1]) : 1; pthread_t t;
