@@ -39,57 +39,67 @@ func (r *reader) parseModifiers(it *item) *Error {
 	names := strings.Split(it.key, "|")
 	it.field = names[0]
 	seen := map[string]bool{}
-	for i, name := range names[1:] {
+	before := ""
+	for _, name := range names[1:] {
 		if seen[name] {
 			return r.errorf(it.line, "%s has the modifier %s twice", it.key, name)
 		}
 		seen[name] = true
-		switch name {
-		case "contains", "startswith", "endswith", "windash", "base64", "base64offset", "utf16", "utf16le", "utf16be", "wide":
-			it.steps = append(it.steps, name)
-		case "expand":
-			it.steps = append(it.steps, name)
-			it.expand = true
-		case "all":
-			it.all = true
-		case "neq":
-			it.neq = true
-		case "cased":
-			it.cased = true
-		case "re":
-			it.regexp = true
-		case "i", "m", "s":
-			if before := names[i]; i == 0 || before != "re" && before != "i" && before != "m" && before != "s" {
-				return r.errorf(it.line, "%s: the modifier %s must follow re", it.key, name)
-			}
-			it.flags += name
-		case "cidr":
-			it.cidr = true
-		case "exists":
-			it.exists = true
-		case "fieldref":
-			it.fieldref = true
-		case "gt", "gte", "lt", "lte":
-			if it.numeric {
-				return r.hintf(r.errorf(it.line, "%s has two comparisons", it.key), "write each on its own line")
-			}
-			it.numeric = true
-			it.compare = map[string]compareOp{"gt": greaterThan, "gte": atLeast, "lt": lessThan, "lte": atMost}[name]
-		case "minute", "hour", "day", "week", "month", "year":
-			if it.part != wholeValue {
-				return r.errorf(it.line, "%s takes two parts of a date", it.key)
-			}
-			it.part = map[string]datePart{"minute": datePartMinute, "hour": datePartHour, "day": datePartDay,
-				"week": datePartWeek, "month": datePartMonth, "year": datePartYear}[name]
-		default:
-			e := r.errorf(it.line, "%s: there is no modifier %q in Sigma", it.key, name)
-			if near := nearest(name, modifiers); near != "" {
-				e.Hint = "did you mean " + near + "?"
-			}
-			return e
+		if err := r.modifier(it, name, before); err != nil {
+			return err
 		}
+		before = name
 	}
 	return r.checkModifiers(it)
+}
+
+// modifier takes one modifier in; before is the one that stands before it.
+func (r *reader) modifier(it *item, name, before string) *Error {
+	switch name {
+	case "contains", "startswith", "endswith", "windash", "base64", "base64offset", "utf16", "utf16le", "utf16be", "wide":
+		it.steps = append(it.steps, name)
+	case "expand":
+		it.steps = append(it.steps, name)
+		it.expand = true
+	case "all":
+		it.all = true
+	case "neq":
+		it.neq = true
+	case "cased":
+		it.cased = true
+	case "re":
+		it.regexp = true
+	case "i", "m", "s":
+		if before != "re" && before != "i" && before != "m" && before != "s" {
+			return r.errorf(it.line, "%s: the modifier %s must follow re", it.key, name)
+		}
+		it.flags += name
+	case "cidr":
+		it.cidr = true
+	case "exists":
+		it.exists = true
+	case "fieldref":
+		it.fieldref = true
+	case "gt", "gte", "lt", "lte":
+		if it.numeric {
+			return r.hintf(r.errorf(it.line, "%s has two comparisons", it.key), "write each on its own line")
+		}
+		it.numeric = true
+		it.compare = map[string]compareOp{"gt": greaterThan, "gte": atLeast, "lt": lessThan, "lte": atMost}[name]
+	case "minute", "hour", "day", "week", "month", "year":
+		if it.part != wholeValue {
+			return r.errorf(it.line, "%s takes two parts of a date", it.key)
+		}
+		it.part = map[string]datePart{"minute": datePartMinute, "hour": datePartHour, "day": datePartDay,
+			"week": datePartWeek, "month": datePartMonth, "year": datePartYear}[name]
+	default:
+		e := r.errorf(it.line, "%s: there is no modifier %q in Sigma", it.key, name)
+		if near := nearest(name, modifiers); near != "" {
+			e.Hint = "did you mean " + near + "?"
+		}
+		return e
+	}
+	return nil
 }
 
 // checkModifiers refuses combinations that have no meaning.
