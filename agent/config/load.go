@@ -97,6 +97,9 @@ func (c *Config) places(in Input) ([]string, *Error) {
 }
 
 func readFile(name string) ([]byte, error) {
+	if name == os.DevNull {
+		return nil, nil // the usual way to say: none at all
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err

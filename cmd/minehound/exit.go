@@ -56,7 +56,8 @@ func exitCode(err error) int {
 		return exitFound
 	case errors.Is(err, fs.ErrPermission):
 		return exitPermission
-	case errors.As(err, &usage), errors.As(err, &conf), errors.As(err, &busy), errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &usage), errors.As(err, &conf), errors.As(err, &busy),
+		errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return exitUsage
 	case errors.As(err, &incomplete), errors.As(err, &path), errors.Is(err, io.ErrUnexpectedEOF):
 		return exitIncomplete // a full disk, a broken file: asked for and not done

@@ -154,7 +154,12 @@ func (t *page) sum(a *report.Alert) {
 	const weight = 8
 	title := min(t.width, widest) - 2 - class - 2 - weight
 	row := func(name, text, w, colour string) {
-		t.line("  %-*s %s %s", class, name, pad(cut(text, title), title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
+		for i, l := range wrap(report.Clean(text, 300), title) {
+			if i > 0 {
+				name, w = "", ""
+			}
+			t.line("  %-*s %s %s", class, name, pad(l, title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
+		}
 	}
 	row("prior", "one in a thousand", signed(a.Sum.Prior), dim)
 	classes := []struct {
@@ -165,16 +170,15 @@ func (t *page) sum(a *report.Alert) {
 		name := string(c.class)
 		var raw detect.Decibans
 		for _, f := range counted(a.Findings, c.class) {
-			text, w := f.Title, signed(f.Weight)
-			if f.counts {
-				raw += f.Weight
-			} else {
-				w = "(" + w + ")"
+			if !f.counts {
+				row(name, f.Title, "("+signed(f.Weight)+")", dim)
+				continue
 			}
-			row(name, text, w, "")
+			raw += f.Weight
+			row(name, f.Title, signed(f.Weight), "")
 			name = ""
-			for _, e := range f.Evidence {
-				t.line("  %-*s %s", class, "", t.paint(dim, cut("  "+e.Field+" = "+e.Value, t.width-class-3)))
+			if seen := evidence(f.Evidence); seen != "" {
+				t.line("  %-*s   %s", class, "", t.paint(dim, cut(seen, min(t.width, widest)-class-5)))
 			}
 		}
 		if raw > c.sum {
@@ -182,6 +186,15 @@ func (t *page) sum(a *report.Alert) {
 		}
 	}
 	row("total", fmt.Sprintf("that is %.1f %%", a.Score), signed(a.Sum.Total), bold)
+}
+
+// evidence is what made a rule hold, on one line.
+func evidence(list []detect.Evidence) string {
+	parts := make([]string, len(list))
+	for i, e := range list {
+		parts[i] = e.Field + " " + e.Value
+	}
+	return report.Clean(strings.Join(parts, ", "), 400)
 }
 
 type countedFinding struct {
@@ -203,6 +216,15 @@ func counted(list []report.Finding, class detect.Class) []countedFinding {
 		out = append(out, countedFinding{f, !seen[key]})
 		seen[key] = true
 	}
+	slices.SortStableFunc(out, func(a, b countedFinding) int { // what does not count comes last
+		switch {
+		case a.counts == b.counts:
+			return 0
+		case a.counts:
+			return -1
+		}
+		return 1
+	})
 	return out
 }
 
