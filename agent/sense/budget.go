@@ -38,7 +38,7 @@ type tally struct {
 	text  string
 }
 
-// reason is the text of the Gap: how many, then what. Empty when there are none. Counts to ten are told exactly, others
+// reason is the text of the Gap: what, then how many. Empty when there are none. Counts to ten are told exactly, others
 // rounded down.
 func (t *tally) reason(what string) string {
 	if t.n == 0 {
@@ -47,9 +47,9 @@ func (t *tally) reason(what string) string {
 	}
 	if f, over := magnitude(t.n), t.n > 10; f != t.floor || over != t.over {
 		t.floor, t.over = f, over
-		t.text = strconv.Itoa(f) + " " + what
+		t.text = what + ": " + strconv.Itoa(f)
 		if over {
-			t.text = "at least " + t.text
+			t.text = what + ": at least " + strconv.Itoa(f)
 		}
 	}
 	return t.text

@@ -51,7 +51,7 @@ func (p *processes) due(q *host.Process, h *held) bool {
 // closer looks closely at one process.
 func (p *processes) closer(q *host.Process, h *held) {
 	old := q.Detail
-	d, print, blind, err := p.look.look(q.ID.PID, p.uptime, old, h.print)
+	d, mark, blind, err := p.look.look(q.ID.PID, p.uptime, old, h.print)
 	if err != nil {
 		h.dead = tree.Gone(err)
 		return
@@ -59,7 +59,7 @@ func (p *processes) closer(q *host.Process, h *held) {
 	// A process that has just been forked still shows its parent's program; one that changed its name may have done so
 	// before its new arguments were in place.
 	h.again = !h.again && p.uptime-bornUptime(q.ID) < young
-	h.want, h.checked, h.print, h.blind = false, p.uptime, print, blind
+	h.want, h.checked, h.print, h.blind = false, p.uptime, mark, blind
 	if d == old {
 		return
 	}
@@ -232,14 +232,14 @@ func (p *processes) gaps(snap *host.Snapshot) {
 	if len(p.pids) > 0 && p.pids[0] != 1 {
 		add(name, "process 1 is not listed: processes of other users are hidden (hidepid)")
 	}
-	add(name, p.denied.reason("processes may not be looked at (hidepid)"))
-	add(name, p.unreadable.reason("processes show neither executable nor environment nor memory: more rights are needed"))
-	add(name, p.longArgs.reason("processes have more arguments than are read"))
-	add(name, p.longEnv.reason("processes have more environment than is read"))
-	add(name, p.longMaps.reason("processes have more memory mappings than are read: what they map is unknown"))
-	add(name, p.manyThreads.reason("busy processes have more threads than are read at once: they are read in turns"))
-	add(name, p.damaged.reason("processes have files that are not understood"))
-	add("budget", p.late.reason("quiet processes are looked at more seldom than they should be, to stay within the CPU budget"))
-	add("budget", p.waiting.reason("closer looks had to wait, to stay within the CPU budget"))
+	add(name, p.denied.reason("processes that may not be looked at (hidepid)"))
+	add(name, p.unreadable.reason("processes that show neither executable nor environment nor memory, which takes more rights"))
+	add(name, p.longArgs.reason("processes with more arguments than are read"))
+	add(name, p.longEnv.reason("processes with more environment than is read"))
+	add(name, p.longMaps.reason("processes with more memory mappings than are read, so that what they map is unknown"))
+	add(name, p.manyThreads.reason("busy processes with more threads than are read at once, so that they are read in turns"))
+	add(name, p.damaged.reason("processes with files that are not understood"))
+	add("budget", p.late.reason("quiet processes looked at more seldom than they should be, to stay within the CPU budget"))
+	add("budget", p.waiting.reason("closer looks that had to wait, to stay within the CPU budget"))
 	add("hash", p.hash.gap())
 }

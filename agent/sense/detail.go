@@ -56,7 +56,7 @@ func (c *closer) of(pid int, file string) []byte {
 
 // look reads a process. When what it reads is what it read before (known by its print), it returns old and allocates
 // nothing. The error is an [fs.ErrNotExist] when the process has ended.
-func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64) (d *host.Detail, print uint64, b blindness, err error) {
+func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64) (d *host.Detail, mark uint64, b blindness, err error) {
 	c.exe, c.exeErr = c.at.proc.Link(c.exe[:0], c.of(pid, "exe"))
 	c.cwd, c.cwdErr = c.at.proc.Link(c.cwd[:0], c.of(pid, "cwd"))
 	c.args, c.argErr = c.at.proc.Read(c.args[:0], c.of(pid, "cmdline"), c.maxArgs)
@@ -75,11 +75,11 @@ func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uin
 		}
 	}
 	b = c.blind()
-	print = c.print(b)
-	if old != nil && print == oldPrint {
-		return old, print, b, nil
+	mark = c.print(b)
+	if old != nil && mark == oldPrint {
+		return old, mark, b, nil
 	}
-	return c.detail(pid, now), print, b, nil
+	return c.detail(pid, now), mark, b, nil
 }
 
 func (c *closer) blind() blindness {

@@ -17,9 +17,9 @@ import (
 // The memory of a process is read when it gets busy, 2 s and 10 s later, and then every minute or, at most every ten
 // seconds, when its size has changed: a dataset is mapped soon after the start and stays.
 const (
-	mapsSecond = 2 * time.Second
-	mapsThird  = 10 * time.Second
-	mapsRest   = time.Minute
+	mapsSoon  = 2 * time.Second
+	mapsLater = 10 * time.Second
+	mapsRest  = time.Minute
 )
 
 // efforts looks at how the busy processes work, those first that have waited longest, for at most half of what is left, but
@@ -190,12 +190,12 @@ func (p *processes) memoryDue(q *host.Process, h *held) bool {
 	case 0:
 		return true
 	case 1:
-		return age >= mapsSecond*9/10
+		return age >= mapsSoon*9/10
 	case 2:
-		return age >= (mapsThird-mapsSecond)*9/10
+		return age >= (mapsLater-mapsSoon)*9/10
 	}
 	changed := q.VSize != h.mapsSize || max(q.RSS-h.mapsRSS, h.mapsRSS-q.RSS) >= host.LargeMapping
-	return age >= mapsRest || changed && age >= mapsThird
+	return age >= mapsRest || changed && age >= mapsLater
 }
 
 // memory reads the address space of a process. It returns old when nothing but the time has changed.

@@ -46,14 +46,13 @@ func newHasher(limit int64, background bool) *hasher {
 	if !background || limit == 0 {
 		return h
 	}
-	h.jobs = make(chan job, 1)
-	h.ended.Add(1)
-	go func() {
-		defer h.ended.Done()
-		for j := range h.jobs {
+	jobs := make(chan job, 1)
+	h.jobs = jobs
+	h.ended.Go(func() {
+		for j := range jobs {
 			h.done <- sum{j.file, h.sum(j, 20*time.Millisecond)}
 		}
-	}()
+	})
 	return h
 }
 

@@ -51,14 +51,14 @@ func workThenStop() {
 }
 
 // child starts a process that ends with the test.
-func child(t testing.TB, env []string, name string, args ...string) *exec.Cmd {
-	t.Helper()
+func child(tb testing.TB, env []string, name string, args ...string) *exec.Cmd {
+	tb.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = env
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
@@ -94,7 +94,10 @@ func capture(t *testing.T, pid int) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sys := st.Sys().(*syscall.Stat_t)
+		sys, ok := st.Sys().(*syscall.Stat_t)
+		if !ok {
+			t.Fatalf("what stat says of %s is a %T", name, st.Sys())
+		}
 		out = fmt.Appendf(out, "-- %s -> %s --\ndev %d ino %d size %d mtime %d\n", name, to, sys.Dev, sys.Ino, sys.Size, st.ModTime().Unix())
 	}
 	for _, name := range []string{"proc/uptime", "proc/stat", "proc/meminfo", "proc/sys/kernel/hostname", "proc/sys/kernel/random/boot_id", "etc/passwd"} {
@@ -150,7 +153,7 @@ func TestReadersAgree(t *testing.T) {
 		if lookers[name], err = FromFS(fsys, o); err != nil {
 			t.Fatal(err)
 		}
-		defer lookers[name].Close()
+		t.Cleanup(func() { _ = lookers[name].Close() })
 	}
 	seen := map[string]host.Process{}
 	machines := map[string]host.Machine{}
@@ -340,13 +343,15 @@ func listening(t *testing.T, o Options) *Looker {
 }
 
 func TestConnectorReadsAProgramThatIsGoneAtTheLook(t *testing.T) {
-	l := listening(t, DefaultOptions())
+	o := DefaultOptions()
+	o.EventBudget = 1 // whatever else starts on this machine
+	l := listening(t, o)
 	if _, err := l.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", "/bin/sleep 0.2; exit 0", "--token", "geheim")
+	cmd := exec.Command("/bin/sh", "-c", "/bin/sleep 2; exit 0", "--token", "geheim")
 	cmd.Dir = "/"
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); err != nil { // and nobody looks meanwhile
 		t.Fatal(err)
 	}
 	pid := cmd.ProcessState.Pid()
@@ -373,7 +378,7 @@ func TestConnectorReadsAProgramThatIsGoneAtTheLook(t *testing.T) {
 	if shell == nil || sleep == nil {
 		t.Fatalf("not told of in %d events", len(events))
 	}
-	if shell.Detail == nil || !slices.Equal(shell.Detail.Args, []string{"/bin/sh", "-c", "/bin/sleep 0.2; exit 0", "--token", "***"}) || shell.Detail.Cwd != "/" ||
+	if shell.Detail == nil || !slices.Equal(shell.Detail.Args, []string{"/bin/sh", "-c", "/bin/sleep 2; exit 0", "--token", "***"}) || shell.Detail.Cwd != "/" ||
 		shell.Parent.PID != os.Getpid() || shell.ParentDetail == nil || shell.ParentDetail.Exe == "" || shell.ID.Born == 0 {
 		t.Errorf("shell %+v", shell)
 	}
@@ -386,7 +391,9 @@ func TestConnectorReadsAProgramThatIsGoneAtTheLook(t *testing.T) {
 }
 
 func TestConnectorAndTableAgree(t *testing.T) {
-	l := listening(t, DefaultOptions())
+	o := DefaultOptions()
+	o.EventBudget = 1 // whatever else starts on this machine
+	l := listening(t, o)
 	if _, err := l.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +460,7 @@ func TestConnectorRingIsBounded(t *testing.T) {
 	if err := c.Sense(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
-	if want := []host.Gap{{Sensor: "events", Reason: "3 events lost: more than wait for a look"}}; len(s.Events) != ringSize || !slices.Equal(s.Gaps, want) {
+	if want := []host.Gap{{Sensor: "events", Reason: "events lost: more than wait for a look: 3"}}; len(s.Events) != ringSize || !slices.Equal(s.Gaps, want) {
 		t.Errorf("%d events, gaps %q", len(s.Events), s.Gaps)
 	}
 	s = host.Snapshot{}

@@ -58,7 +58,7 @@ func TestProcessesOfAnOddMachine(t *testing.T) {
 	if len(s.Events) != 0 {
 		t.Errorf("events on the first look: %+v", s.Events)
 	}
-	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "1 processes have files that are not understood"})
+	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "processes with files that are not understood: 1"})
 }
 
 func TestRunningProcessesAreEventsWhenAskedFor(t *testing.T) {
@@ -212,7 +212,7 @@ func TestMemoryThatCannotBeReadIsUnknown(t *testing.T) {
 	if e := process(t, s, 50).Effort; e == nil || e.Memory != nil {
 		t.Errorf("too many: %+v", e)
 	}
-	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "1 processes have more memory mappings than are read: what they map is unknown"})
+	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "processes with more memory mappings than are read, so that what they map is unknown: 1"})
 	_, look = watch(t, DefaultOptions(), text+"-- proc/50/maps --\n10000000-18000000 r--p 00000000 fe:00 7 /"+strings.Repeat("long/", 20_000)+"\n20000000-28000000 rw-p 00000000 00:00 0 \n")
 	if m := process(t, look(), 50).Effort.Memory; m == nil || !m.Known || !slices.Equal(m.Large, []int64{128 << 20}) {
 		t.Errorf("a line longer than the buffer: %+v", m)
@@ -255,7 +255,7 @@ func TestManyThreadsAreReadInTurns(t *testing.T) {
 				shown++
 			}
 		}
-		wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "1 busy processes have more threads than are read at once: they are read in turns"})
+		wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "busy processes with more threads than are read at once, so that they are read in turns: 1"})
 	}
 	if len(seen) != all || shown < 12 {
 		t.Errorf("%d of %d threads were seen, the one that works %d times", len(seen), all, shown)
@@ -303,7 +303,7 @@ func TestGapsOfAViewerWithFewRights(t *testing.T) {
 	}
 	_, look := watch(t, DefaultOptions(), base(3600)+initProcess.text()+denied(50)+denied(51))
 	s := look()
-	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "2 processes show neither executable nor environment nor memory: more rights are needed"})
+	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "processes that show neither executable nor environment nor memory, which takes more rights: 2"})
 	if d := process(t, s, 50).Detail; d.Exe != "" || d.ExeDeleted != host.Unknown || d.EnvKnown || d.Env != nil || !d.ArgsKnown {
 		t.Errorf("%+v", d)
 	}
@@ -313,7 +313,7 @@ func TestGapsOfAViewerWithFewRights(t *testing.T) {
 
 	_, look = watch(t, DefaultOptions(), base(3600)+initProcess.text()+"-- proc/50 (denied) --\n-- proc/51 (denied) --\n")
 	s = look()
-	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "2 processes may not be looked at (hidepid)"})
+	wantGaps(t, s, host.Gap{Sensor: "processes", Reason: "processes that may not be looked at (hidepid): 2"})
 	if len(s.Processes) != 1 {
 		t.Errorf("%d processes", len(s.Processes))
 	}
@@ -329,8 +329,8 @@ func TestLongArgumentsAreCutAndSaidSo(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	wantGaps(t, s,
-		host.Gap{Sensor: "processes", Reason: "1 processes have more arguments than are read"},
-		host.Gap{Sensor: "processes", Reason: "1 processes have more environment than is read"})
+		host.Gap{Sensor: "processes", Reason: "processes with more arguments than are read: 1"},
+		host.Gap{Sensor: "processes", Reason: "processes with more environment than is read: 1"})
 }
 
 // A machine on which every read of counters costs a millisecond: the budget of 0.2 % pays for 20 in 10 s.
@@ -351,7 +351,10 @@ func TestBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	sensor := l.sensors[1].(*processes)
+	sensor, ok := l.sensors[1].(*processes)
+	if !ok {
+		t.Fatalf("the second sensor is a %T", l.sensors[1])
+	}
 	asked := time.Duration(0)
 	sensor.clock.cost = func() time.Duration { asked += 16 * time.Millisecond; return asked } // asked once for 16 reads
 	looks := func(s *host.Snapshot) (fresh int) {
@@ -408,7 +411,7 @@ func TestTally(t *testing.T) {
 	for _, s := range []struct {
 		n    int
 		want string
-	}{{0, ""}, {1, "1 x"}, {10, "10 x"}, {11, "at least 10 x"}, {19, "at least 10 x"}, {20, "at least 20 x"}, {4999, "at least 2000 x"}, {3, "3 x"}, {0, ""}} {
+	}{{0, ""}, {1, "x: 1"}, {10, "x: 10"}, {11, "x: at least 10"}, {19, "x: at least 10"}, {20, "x: at least 20"}, {4999, "x: at least 2000"}, {3, "x: 3"}, {0, ""}} {
 		c.n = s.n
 		if got := c.reason("x"); got != s.want {
 			t.Errorf("%d: %q, want %q", s.n, got, s.want)

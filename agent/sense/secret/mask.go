@@ -8,6 +8,7 @@ package secret
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func Mask(args []string) []string {
 	for i, a := range args {
 		b := m.arg(a)
 		if b != a && out == nil {
-			out = append(make([]string, 0, len(args)), args...)
+			out = slices.Clone(args)
 		}
 		if out != nil {
 			out[i] = b
@@ -129,6 +130,7 @@ func (m *masker) program(a string) {
 // expected masks what an option announced. It is not ok when the argument turns out to be something else.
 func (m *masker) expected(e expect, a string) (string, bool) {
 	switch e {
+	case anything:
 	case aSecret:
 		return conceal(a), true
 	case aKey:
@@ -177,7 +179,7 @@ func (m *masker) option(a string) (string, bool) {
 	if strings.HasPrefix(name, "-D") && len(name) > 2 { // -Ddb.password=…
 		word = bare(name[2:])
 	}
-	kind := anything
+	var kind expect
 	switch {
 	case userName(word):
 		kind = aUser

@@ -83,10 +83,10 @@ func words(name string) func(yield func(string) bool) {
 			w := strings.TrimRight(name[from:to], "0123456789")
 			return w == "" || yield(strings.ToLower(w))
 		}
-		for i := 0; i < len(name); i++ {
+		for i := range len(name) {
 			c := name[i]
 			switch {
-			case isAlnum(c) && !(isUpper(c) && i > from && !isUpper(name[i-1])):
+			case isAlnum(c) && (!isUpper(c) || i <= from || isUpper(name[i-1])):
 				continue
 			case !emit(i):
 				return

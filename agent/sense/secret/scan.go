@@ -114,7 +114,7 @@ func hook(s string) string {
 func pairs(s string) string {
 	var out strings.Builder
 	at := 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] != '=' && s[i] != ':' || i < at {
 			continue
 		}

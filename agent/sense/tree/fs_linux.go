@@ -10,7 +10,7 @@ import (
 
 func fileID(info fs.FileInfo) host.FileID {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return host.FileID{Dev: uint64(st.Dev), Ino: st.Ino}
+		return host.FileID{Dev: uint64(st.Dev), Ino: st.Ino} //nolint:unconvert // it is 32 bits wide on some machines
 	}
 	return host.FileID{}
 }

@@ -47,7 +47,7 @@ func (l *Live) Close() error {
 // failure keeps the two errors that callers tell apart and gives the others as the kernel's number, which is an error that
 // costs no memory.
 func failure(e unix.Errno) error {
-	switch e {
+	switch e { //nolint:exhaustive // the others stay what they are
 	case unix.ENOENT, unix.ESRCH, unix.ENOTDIR:
 		return fs.ErrNotExist
 	case unix.EACCES, unix.EPERM:
@@ -195,7 +195,7 @@ func (l *Live) Stat(path []byte) (File, error) {
 		return File{}, refused(err)
 	}
 	return File{
-		ID:       host.FileID{Dev: uint64(st.Dev), Ino: st.Ino},
+		ID:       host.FileID{Dev: uint64(st.Dev), Ino: st.Ino}, //nolint:unconvert // it is 32 bits wide on some machines
 		Size:     st.Size,
 		Modified: st.Mtim.Nano(),
 		Regular:  st.Mode&unix.S_IFMT == unix.S_IFREG,

@@ -90,7 +90,7 @@ func (m machine) add(name string, data []byte) error {
 			return err
 		}
 	}
-	if old, ok := m[name]; ok && !(old.mode.IsDir() && n.denied) {
+	if old, ok := m[name]; ok && (!old.mode.IsDir() || !n.denied) {
 		return errors.New("there twice")
 	} else if ok {
 		old.denied = true
