@@ -144,7 +144,7 @@ func TestSpan(t *testing.T) {
 	span := &Span{Source: next, For: 10 * time.Second, Step: 2 * time.Second}
 	n := 0
 	for {
-		if _, err := span.Next(t.Context()); err == io.EOF {
+		if _, err := span.Next(t.Context()); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,9 +22,8 @@ func fullDisk(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(ts.Exec("umount", dir)) })
 	f, err := os.Create(filepath.Join(dir, "filler"))
 	ts.Check(err)
-	defer f.Close()
 	_, err = io.CopyN(f, zeros{}, 1<<20)
-	if e, ok := err.(*os.PathError); !ok || e.Err != syscall.ENOSPC {
+	if !errors.Is(errors.Join(err, f.Close()), syscall.ENOSPC) {
 		ts.Fatalf("the disk is not full: %v", err)
 	}
 }

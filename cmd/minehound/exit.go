@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -104,9 +103,6 @@ func (e interrupted) number() int {
 	}
 	return int(syscall.SIGINT)
 }
-
-// stopped is the reason why ctx was cancelled, an interrupted where it was a signal.
-func stopped(ctx context.Context) error { return context.Cause(ctx) }
 
 // finish tells the user what went wrong, if anything, and how the program ends.
 func (p *program) finish(err error) int {

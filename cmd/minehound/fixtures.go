@@ -167,15 +167,15 @@ func (t *page) fixtures(list []fixture) error {
 		if x.File != "" {
 			where = filepath.Base(x.File)
 		}
-		t.line("%s  %s", t.paint(red, "wrong"), report.Clean(where, 200))
+		t.linef("%s  %s", t.paint(red, "wrong"), report.Clean(where, 200))
 		for _, l := range wrap(report.Clean(x.Reason, 500), t.width-7) {
-			t.line("       %s", l)
+			t.linef("       %s", l)
 		}
 	}
 	if bad == 0 {
-		t.line("all good: %s", count(len(list), "recording", "recordings"))
+		t.linef("all good: %s", count(len(list), "recording", "recordings"))
 	} else {
-		t.line("%d of %s wrong", bad, count(len(list), "recording", "recordings"))
+		t.linef("%d of %s wrong", bad, count(len(list), "recording", "recordings"))
 	}
 	return t.err
 }

@@ -97,22 +97,22 @@ func (t *page) rules(rs *detect.Ruleset, all bool) error {
 		}
 		for i := range of {
 			title := cut(report.Clean(of[i].Title, 300), t.width-12-7-names-3)
-			t.line("%s %6s  %s %s", t.paint(dim, pad(name, 12)), of[i].Weight, pad(cut(of[i].Name, names), names), title)
+			t.linef("%s %6s  %s %s", t.paint(dim, pad(name, 12)), of[i].Weight, pad(cut(of[i].Name, names), names), title)
 			name = ""
 		}
 	}
-	t.line("")
-	t.line("%s", count(len(rs.Rules)-len(inactive), "rule at work", "rules at work"))
+	t.linef("")
+	t.linef("%s", count(len(rs.Rules)-len(inactive), "rule at work", "rules at work"))
 	if len(inactive) > 0 && !all {
-		t.line("%s here: --all shows why", count(len(inactive), "more rule cannot fire", "more rules cannot fire"))
+		t.linef("%s here: --all shows why", count(len(inactive), "more rule cannot fire", "more rules cannot fire"))
 	}
 	if all {
 		for i := range inactive {
-			t.line("inactive  %s: %s", inactive[i].Name, report.Clean(inactive[i].Inactive, 300))
+			t.linef("inactive  %s: %s", inactive[i].Name, report.Clean(inactive[i].Inactive, 300))
 		}
 	}
 	for _, o := range rs.Overrides {
-		t.line("%s from %s takes the place of the one from %s", o.Name, o.By, o.Over)
+		t.linef("%s from %s takes the place of the one from %s", o.Name, o.By, o.Over)
 	}
 	return t.err
 }

@@ -251,12 +251,12 @@ func (t *page) trials(list []trial) error {
 				why = fmt.Sprintf("%s, first at %s on %s", count(r.Times, "time", "times"), r.First.UTC().Format("15:04:05"), r.On)
 			}
 			lines := wrap(report.Clean(why, 500), room)
-			t.line("%s%s  %s", t.paint(colour, pad(outcome, 10)), pad(cut(r.Rule, names), names), lines[0])
+			t.linef("%s%s  %s", t.paint(colour, pad(outcome, 10)), pad(cut(r.Rule, names), names), lines[0])
 			for _, l := range lines[1:] {
-				t.line("%s%s", strings.Repeat(" ", 12+names), l)
+				t.linef("%s%s", strings.Repeat(" ", 12+names), l)
 			}
 			for _, e := range r.Evidence {
-				t.line("%s%s", strings.Repeat(" ", 12+names), t.paint(dim, cut(e.Field+" = "+report.Clean(e.Value, 200), room)))
+				t.linef("%s%s", strings.Repeat(" ", 12+names), t.paint(dim, cut(e.Field+" = "+report.Clean(e.Value, 200), room)))
 			}
 		}
 	}

@@ -81,13 +81,10 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer done()
-	watch, err := s.watch(ctx)
-	if err != nil {
-		return err
-	}
-	defer watch()
-	s.log.Info().Str("version", readVersion().Version).Int("rules", working(rs)).Strs("config", s.config.Files).
-		Str("alerts", s.config.Log.Path).Int("webhooks", len(s.config.Webhooks)).Msg("watching")
+	c := s.config // from here on the one in force is the reloader's
+	defer s.watch(ctx)()
+	s.log.Info().Str("version", readVersion().Version).Int("rules", working(rs)).Strs("config", c.Files).
+		Str("alerts", c.Log.Path).Int("webhooks", len(c.Webhooks)).Msg("watching")
 	err = agent.Run(ctx, line)
 	s.log.Info().AnErr("why", err).Msg("stopping")
 	return err
@@ -202,7 +199,7 @@ func (s *service) tellGaps(at time.Time, gaps []host.Gap) {
 }
 
 // watch reads the configuration again whenever that is asked for. What it returns ends that.
-func (s *service) watch(ctx context.Context) (func(), error) {
+func (s *service) watch(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -244,7 +241,7 @@ func (s *service) watch(ctx context.Context) (func(), error) {
 		if w.notify != nil {
 			_ = w.close() // nothing is watched any more
 		}
-	}, nil
+	}
 }
 
 // targets is what a change of must be noticed.

@@ -54,9 +54,7 @@ func (p *program) openSinks(c *config.Config, logger zerolog.Logger) (*sinks, er
 	for i := range c.Webhooks {
 		sink, err := p.openWebhook(c, &c.Webhooks[i], tell)
 		if err != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), closing)
-			defer cancel()
-			return nil, errors.Join(err, report.All(report.AllOptions{Tell: tell}, list...).Close(ctx))
+			return nil, errors.Join(err, closeAll(report.All(report.AllOptions{Tell: tell}, list...)))
 		}
 		list = append(list, report.AtLeast(atLeast(c.Webhooks[i].Verdict), sink))
 	}
@@ -150,9 +148,7 @@ func (x *exchange) swap(open, again func() (*sinks, error)) error {
 	old := x.now
 	x.moving = true
 	x.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
-	defer cancel()
-	errs := []error{old.all.Close(ctx)}
+	errs := []error{closeAll(old.all)}
 	next, err := open()
 	if err != nil {
 		errs = append(errs, err)
@@ -183,11 +179,16 @@ func (x *exchange) reopenLog() error {
 }
 
 func (x *exchange) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
-	defer cancel()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.now.all.Close(ctx)
+	return closeAll(x.now.all)
+}
+
+// closeAll brings home what is queued, as far as there is time.
+func closeAll(m *report.Multi) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	return m.Close(ctx)
 }
 
 // readable tells why a file cannot be read, nil when it can.

@@ -27,7 +27,7 @@ func (p *program) page() *page {
 	return &page{w: p.stdout, width: width(p.stdout), colour: p.colour(p.stdout)}
 }
 
-func (t *page) line(format string, a ...any) {
+func (t *page) linef(format string, a ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(fmt.Sprintf(format, a...), " "))
 	}
@@ -75,8 +75,8 @@ func (t *page) result(r *result, title string) error {
 		shown++
 	}
 	if shown == 0 {
-		t.line("%s", t.paint(verdictColour("clean"), title))
-		t.line("")
+		t.linef("%s", t.paint(verdictColour("clean"), title))
+		t.linef("")
 	}
 	t.notices(notices)
 	busy := ""
@@ -109,7 +109,7 @@ func (t *page) alert(a *report.Alert) {
 	if a.Status == "closed" {
 		head += ", ended"
 	}
-	t.line("%s", head)
+	t.linef("%s", head)
 	who := fmt.Sprintf("pid %d  %s", a.Subject.PID, orDash(a.Subject.Name))
 	if a.Subject.User != "" {
 		who += "  user " + a.Subject.User
@@ -117,26 +117,26 @@ func (t *page) alert(a *report.Alert) {
 	if n := len(a.Members) - 1 + a.Omitted.Members; n > 0 {
 		who += fmt.Sprintf("  and %s", count(n, "more process", "more processes"))
 	}
-	t.line("  %s", cut(report.Clean(who, 400), t.width-2))
+	t.linef("  %s", cut(report.Clean(who, 400), t.width-2))
 	if a.Subject.Exe != "" {
-		t.line("  %s", cutMiddle(a.Subject.Exe, t.width-2))
+		t.linef("  %s", cutMiddle(a.Subject.Exe, t.width-2))
 	}
 	if a.Subject.Container != "" {
-		t.line("  container %s", a.Subject.Container[:min(12, len(a.Subject.Container))])
+		t.linef("  container %s", a.Subject.Container[:min(12, len(a.Subject.Container))])
 	}
 	if a.Allowed != nil {
-		t.line("  %s", t.paint(green, cut("allowed: "+a.Allowed.Reason, t.width-2)))
+		t.linef("  %s", t.paint(green, cut("allowed: "+a.Allowed.Reason, t.width-2)))
 	}
-	t.line("")
+	t.linef("")
 	t.sum(a)
-	t.line("")
+	t.linef("")
 	if todo := next(a.Advice); todo != "" {
 		for i, l := range wrap(report.Clean(todo, 600), min(t.width, widest)-4-class) {
-			t.line("  %-*s %s", class, map[bool]string{true: "next"}[i == 0], l)
+			t.linef("  %-*s %s", class, map[bool]string{true: "next"}[i == 0], l)
 		}
 	}
-	t.line("  %-*s %s", class, "case", t.paint(dim, a.ID))
-	t.line("")
+	t.linef("  %-*s %s", class, "case", t.paint(dim, a.ID))
+	t.linef("")
 }
 
 // next is the first thing to do, with its introduction.
@@ -158,7 +158,7 @@ func (t *page) sum(a *report.Alert) {
 			if i > 0 {
 				name, w = "", ""
 			}
-			t.line("  %-*s %s %s", class, name, pad(l, title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
+			t.linef("  %-*s %s %s", class, name, pad(l, title), t.paint(colour, fmt.Sprintf("%*s", weight, w)))
 		}
 	}
 	row("prior", "one in a thousand", signed(a.Sum.Prior), dim)
@@ -178,7 +178,7 @@ func (t *page) sum(a *report.Alert) {
 			row(name, f.Title, signed(f.Weight), "")
 			name = ""
 			if seen := evidence(f.Evidence); seen != "" {
-				t.line("  %-*s   %s", class, "", t.paint(dim, cut(seen, min(t.width, widest)-class-5)))
+				t.linef("  %-*s   %s", class, "", t.paint(dim, cut(seen, min(t.width, widest)-class-5)))
 			}
 		}
 		if raw > c.sum {
@@ -234,10 +234,10 @@ func (t *page) notices(list []*report.Alert) {
 	if len(list) == 0 {
 		return
 	}
-	t.line("%s", t.paint(bold, "worth knowing, not worth acting on"))
+	t.linef("%s", t.paint(bold, "worth knowing, not worth acting on"))
 	for i, a := range list {
 		if i == most {
-			t.line("  and %d more: --output json shows them", len(list)-most)
+			t.linef("  and %d more: --output json shows them", len(list)-most)
 			break
 		}
 		var why []string
@@ -247,16 +247,16 @@ func (t *page) notices(list []*report.Alert) {
 		who := pad(cut(fmt.Sprintf("%d %s", a.Subject.PID, orDash(a.Subject.Name)), 24), 24)
 		total := fmt.Sprintf("%8s", signed(a.Sum.Total))
 		room := t.width - 2 - 24 - 1 - 1 - 8
-		t.line("  %s %s %s", who, pad(cut(strings.Join(why, "; "), room), room), total)
+		t.linef("  %s %s %s", who, pad(cut(strings.Join(why, "; "), room), room), total)
 	}
-	t.line("")
+	t.linef("")
 }
 
 // fact is a name and a text that may take several lines.
 func (t *page) fact(name, text string) {
 	const column = 11
 	for _, l := range wrap(report.Clean(text, 600), t.width-column) {
-		t.line("%s%s", t.paint(dim, pad(name, column)), l)
+		t.linef("%s%s", t.paint(dim, pad(name, column)), l)
 		name = ""
 	}
 }

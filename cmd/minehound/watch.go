@@ -110,8 +110,8 @@ func places(target string) []string {
 }
 
 func resolved(name string) string {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		return target
 	}
 	return name
 }
@@ -151,8 +151,8 @@ func (w *watcher) run(ctx context.Context, failed func(error)) {
 		case <-settle.C:
 			since = time.Time{}
 			w.attach()
-			if print := fingerprint(w.targets); print != w.print {
-				w.print = print
+			if now := fingerprint(w.targets); now != w.print {
+				w.print = now
 				select {
 				case w.changed <- struct{}{}:
 				default: // it has not been looked at since the last time anyway
@@ -178,22 +178,27 @@ func fingerprint(targets []string) [sha256.Size]byte {
 				return nil
 			}
 			fmt.Fprintf(sum, "%s\n", name)
-			f, err := os.Open(name)
-			if err != nil {
-				fmt.Fprintf(sum, "%v\n", err)
-				return nil
-			}
-			defer f.Close()
-			if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-				return nil
-			}
-			if _, err := io.Copy(sum, f); err != nil {
+			if err := digest(sum, name); err != nil {
 				fmt.Fprintf(sum, "%v\n", err)
 			}
 			return nil
 		})
 	}
 	return [sha256.Size]byte(sum.Sum(nil))
+}
+
+// digest adds a file's content to sum. Only regular files are read: anything else may never end.
+func digest(sum io.Writer, name string) error {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(sum, f)
+	return errors.Join(err, f.Close())
 }
 
 // counts tells whether a file of that name is ever read: editors leave others.
