@@ -89,14 +89,20 @@ func (p *processes) nameEnded(snap *host.Snapshot) {
 }
 
 func (p *processes) whoEnded(e *host.Event, before []host.Event) bool {
-	if j := started(before, e.ID.PID); j >= 0 {
+	end := func(start *host.Event) bool {
 		at := e.At
-		*e = before[j]
+		*e = *start
 		e.Kind, e.At = host.ProcessEnded, at
 		return true
 	}
+	if j := started(before, e.ID.PID); j >= 0 {
+		return end(&before[j])
+	}
 	i := p.find(e.ID.PID)
 	if i < 0 || p.procs[i].ID.Born == 0 {
+		if j := started(p.missed, e.ID.PID); j >= 0 {
+			return end(&p.missed[j])
+		}
 		return false
 	}
 	q := &p.procs[i]
@@ -126,6 +132,8 @@ func (p *processes) parent(e *host.Event, pid int) {
 // adopt takes over what was read when a program started: it is known already, and it is what was really started. What
 // could not be read then is read now.
 func (p *processes) adopt(events []host.Event) {
+	clear(p.missed)
+	p.missed = p.missed[:0]
 	for k := range events {
 		e := &events[k]
 		if e.Kind != host.ProcessStarted {
@@ -133,6 +141,7 @@ func (p *processes) adopt(events []host.Event) {
 		}
 		i := p.find(e.ID.PID)
 		if i < 0 || p.procs[i].ID != e.ID {
+			p.missed = append(p.missed, *e)
 			continue
 		}
 		q, h := &p.procs[i], &p.held[i]

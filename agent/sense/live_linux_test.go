@@ -47,6 +47,7 @@ func workThenStop() {
 		b[1]++
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	time.Sleep(time.Minute) // another thread may be the one that is stopped first
 	os.Exit(0)
 }
 
@@ -387,6 +388,27 @@ func TestConnectorReadsAProgramThatIsGoneAtTheLook(t *testing.T) {
 	}
 	if ended.ID != shell.ID || ended.Name != "sh" || ended.Detail != shell.Detail || ended.At.Before(shell.At) {
 		t.Errorf("end %+v", ended)
+	}
+}
+
+func TestRunningProcessesAreEventsBesideTheConnectorToo(t *testing.T) {
+	o := DefaultOptions()
+	o.Running, o.EventBudget = true, 1
+	l := listening(t, o)
+	count := func() (n int) {
+		s, err := l.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range s.Events {
+			if e.ID.PID == os.Getpid() {
+				n++
+			}
+		}
+		return n
+	}
+	if first, second := count(), count(); first != 1 || second != 0 {
+		t.Errorf("told %d times on the first look and %d times on the second", first, second)
 	}
 }
 

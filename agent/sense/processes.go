@@ -42,6 +42,7 @@ type processes struct {
 	held, spareHeld   []held         // what is remembered about each
 	pids, hot         []int
 	ended             []host.Event
+	missed            []host.Event // told of as started in the look before, and gone before that look: their end is still to come
 	path, line, work  []byte
 	tids              []int
 	maps              procfs.Maps
@@ -140,7 +141,7 @@ func (p *processes) Sense(ctx context.Context, snap *host.Snapshot) error {
 	p.countQuiet()
 	p.bury()
 	p.hashes()
-	if !p.told() {
+	if !p.told() || p.first && p.o.Running { // nobody else tells of those that were there before
 		p.tell(snap)
 	}
 	p.settle()

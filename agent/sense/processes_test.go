@@ -418,3 +418,41 @@ func TestTally(t *testing.T) {
 		}
 	}
 }
+
+// The kernel tells of an end after the PID is free again, so a look may fall between the two.
+func TestEndToldAfterTheLookThatSawTheStart(t *testing.T) {
+	w := &world{}
+	w.be(t, base(3600)+initProcess.text())
+	l, err := FromFS(w, DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, ok := l.sensors[1].(*processes)
+	if !ok {
+		t.Fatalf("the second sensor is a %T", l.sensors[1])
+	}
+	p.told = func() bool { return true }
+	start := host.Event{Kind: host.ProcessStarted, ID: host.ProcID{PID: 50, Born: 7}, Name: "sh", Detail: &host.Detail{Exe: "/bin/sh"}}
+	end := host.Event{Kind: host.ProcessEnded, ID: host.ProcID{PID: 50}, At: time.Unix(9, 0)}
+	unknown := host.Event{Kind: host.ProcessEnded, ID: host.ProcID{PID: 51}}
+	want := start
+	want.Kind, want.At = host.ProcessEnded, end.At
+	for name, c := range map[string]struct{ first, second, want []host.Event }{
+		"in one look":         {nil, []host.Event{start, unknown, end}, []host.Event{start, want}},
+		"one look later":      {[]host.Event{start}, []host.Event{end, unknown}, []host.Event{want}},
+		"somebody else's end": {[]host.Event{start}, []host.Event{unknown}, nil},
+	} {
+		s := &host.Snapshot{Events: c.first, Uptime: time.Hour}
+		if err := p.Sense(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		s = &host.Snapshot{Events: c.second, Uptime: time.Hour}
+		if err := p.Sense(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if len(c.want)+len(s.Events) > 0 && !cmp.Equal(c.want, s.Events) {
+			t.Errorf("%s (-want +got):\n%s", name, cmp.Diff(c.want, s.Events))
+		}
+	}
+}
