@@ -93,9 +93,28 @@ func (p *program) scan(ctx context.Context, f scanFlags) error {
 	if err != nil {
 		return err
 	}
-	live, done, err := p.live(c, senseOptions(c, true), nil)
+	missing := &missing{pids: f.pids}
+	r, stop, err := p.look(ctx, c, rs, length, f.output, missing)
 	if err != nil {
 		return err
+	}
+	if err := p.tell(r, f.output); err != nil {
+		return err
+	}
+	if stop != nil {
+		return stop
+	}
+	return p.judge(r, failOn, f.strict, missing.err())
+}
+
+// look looks at this machine for that long. stop is why it was ended early, nil when it was not: an interrupted scan tells
+// what it has seen so far.
+func (p *program) look(
+	ctx context.Context, c *config.Config, rs *detect.Ruleset, length time.Duration, output string, missing *missing,
+) (r *result, stop, err error) {
+	live, done, err := p.live(c, senseOptions(c, true), nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	defer done()
 	progress := p.progress(length)
@@ -104,47 +123,41 @@ func (p *program) scan(ctx context.Context, f scanFlags) error {
 	found := newOutcome(working(rs))
 	first, err := agent.Peek(ctx, &agent.Span{Source: live, For: length, Step: c.Look.Every})
 	if err != nil {
-		return sensing(err)
+		return nil, nil, sensing(err)
 	}
 	line, tracker, err := p.pipeline(rs, allowList(c), first.First.Machine.Identity, os.Getpid())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	line.Source = first
-	if f.output == "jsonl" {
+	if output == "jsonl" {
 		line.Sink = jsonLines{p}
 	}
-	missing := &missing{pids: f.pids}
 	line.Only = missing.wants
 	line.Watch = func(s *agent.Seen) {
 		found.see(s)
 		missing.see(s.Snapshot)
 	}
-	err = agent.Run(ctx, line)
-	progress.stop()
-	var signal interrupted
-	if err != nil && !errors.As(err, &signal) {
-		return sensing(err)
+	stop = agent.Run(ctx, line)
+	if stop != nil && !errors.As(stop, new(interrupted)) {
+		return nil, nil, sensing(stop)
 	}
-	stop := err // an interrupted scan tells what it has seen so far
-	r := found.finish(tracker.Cases())
-	if err := p.tell(&r, f.output); err != nil {
-		return err
-	}
-	if stop != nil {
-		return stop
-	}
-	return judgeResult(&r, failOn, f.strict, missing.err())
+	whole := found.finish(tracker.Cases())
+	return &whole, stop, nil
 }
 
-// judgeResult is how a command ends that came to this result.
-func judgeResult(r *result, failOn incident.Verdict, strict bool, missing error) error {
+// judge is how a command ends that came to this result, and could not look at something: what was found counts more, and
+// both are told.
+func (p *program) judge(r *result, failOn incident.Verdict, strict bool, missing error) error {
 	verdict, err := incident.ParseVerdict(r.Verdict)
 	if err != nil {
 		return err
 	}
 	switch {
 	case verdict >= failOn:
+		if missing != nil {
+			p.complain(missing, hintFor(missing))
+		}
 		return foundError{}
 	case missing != nil:
 		return missing

@@ -189,10 +189,13 @@ func (p *program) replay(ctx context.Context, name string, f replayFlags) error 
 	if err := p.tell(&r, f.output); err != nil {
 		return err
 	}
-	if stop != nil {
-		return traceError(name, stop)
+	switch {
+	case errors.As(stop, new(interrupted)):
+		return stop
+	case stop != nil:
+		stop = traceError(name, stop)
 	}
-	return judgeResult(&r, failOn, false, nil)
+	return p.judge(&r, failOn, false, stop)
 }
 
 func (p *program) replayRules(c *config.Config, f replayFlags, goos string) (*detect.Ruleset, error) {
