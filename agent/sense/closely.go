@@ -42,8 +42,10 @@ func (p *processes) due(q *host.Process, h *held) bool {
 		return false
 	case h.want:
 		return true
-	case h.again && !p.told():
-		return p.uptime-h.checked >= p.o.SweepMin*9/10
+	case h.again && p.uptime-bornUptime(q.ID) >= 2*young: // what it was going to run it runs by now; a new name would show
+		h.again = false
+	case h.again && !p.told() && p.uptime-h.checked >= p.o.SweepMin*9/10:
+		return true
 	}
 	return h.hot && p.uptime-h.checked >= recheck
 }
