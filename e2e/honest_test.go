@@ -184,7 +184,7 @@ func TestHonestLoads(t *testing.T) {
 			}
 			t.Logf("%s used %.1f CPU seconds meanwhile", l.process, (cpuOf(t, l.process) - before).Seconds())
 			work.stop()
-			keep(t, recording, "honest-"+l.name)
+			keep(t, recording, "honest/"+l.name, work.pid())
 			quiet(t, recording)
 			quiet(t, recording, "--tile", "2h")
 		})

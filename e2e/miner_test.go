@@ -207,7 +207,7 @@ func TestDisguisedMiner(t *testing.T) {
 	m.stop()
 	rec.signal(syscall.SIGINT)
 	eventually(t, 10*time.Second, "the recording ends", rec.ended)
-	keep(t, recording, "miner-disguised")
+	keep(t, recording, "miners/disguised", m.pid())
 	replayed(t, recording, a)
 	if g.signal(syscall.SIGTERM); true {
 		eventually(t, 15*time.Second, "the guard stops", g.ended)
@@ -264,6 +264,8 @@ func replayed(t *testing.T, recording string, a report.Alert) {
 func TestNamedMiner(t *testing.T) {
 	e2e(t, "monerod")
 	g := newGuard(t, newReceiver(t, 0))
+	recording := filepath.Join(t.TempDir(), "miner.jsonl.gz")
+	rec := start(t, "", nil, minehound(t), "trace", "record", recording, "--duration", "20m")
 	bin := filepath.Join(hideout(t), "xmrig")
 	m := newMiner(t, bin, bin)
 	m.mine(runtime.NumCPU())
@@ -274,6 +276,9 @@ func TestNamedMiner(t *testing.T) {
 	}) {
 		t.Errorf("no finding names it:\n%s", reasons(a))
 	}
+	rec.signal(syscall.SIGINT)
+	eventually(t, 10*time.Second, "the recording ends", rec.ended)
+	keep(t, recording, "miners/named", m.pid())
 }
 
 func parseAlerts(t *testing.T, jsonl string) []report.Alert {
@@ -289,17 +294,4 @@ func parseAlerts(t *testing.T, jsonl string) []report.Alert {
 		}
 	}
 	return list
-}
-
-// keep copies a recording to where MINEHOUND_E2E_KEEP says, for the scoreboard.
-func keep(t *testing.T, recording, name string) {
-	t.Helper()
-	dir := os.Getenv("MINEHOUND_E2E_KEEP")
-	if dir == "" {
-		return
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	command(t, "cp", recording, filepath.Join(dir, name+".jsonl.gz"))
 }
