@@ -132,7 +132,7 @@ func (c *closer) detail(pid int, now time.Duration) *host.Detail {
 	}
 	if c.argErr == nil || errors.Is(c.argErr, tree.ErrLonger) {
 		args := procfs.Args(c.args)
-		if c.argErr != nil && args[len(args)-1] != procfs.More {
+		if c.argErr != nil && (len(args) == 0 || args[len(args)-1] != procfs.More) {
 			args = append(args, procfs.More)
 		}
 		d.Args, d.ArgsKnown = secret.Mask(args), true

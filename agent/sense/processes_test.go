@@ -456,3 +456,13 @@ func TestEndToldAfterTheLookThatSawTheStart(t *testing.T) {
 		}
 	}
 }
+
+// Anybody may start a program with more empty arguments than are read, or clear its arguments afterwards.
+func TestArgumentsThatAreNothingButNULs(t *testing.T) {
+	o := DefaultOptions()
+	o.MaxArgs = 8
+	_, look := watch(t, o, base(3600)+proc{pid: 40, parent: 1, born: 500, name: "x", cmdline: strings.Repeat("\\0", 20) + "\\\n", exe: "/tmp/x", exeBody: "dev 8 ino 40\n"}.text())
+	if d := process(t, look(), 40).Detail; d == nil || !slices.Equal(d.Args, []string{"…"}) {
+		t.Errorf("%+v", d)
+	}
+}
