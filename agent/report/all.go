@@ -67,6 +67,40 @@ func (m *Multi) Close(ctx context.Context) error {
 	return m.each(func(l *lane) error { return l.close(ctx) })
 }
 
+// Leave is [Multi.Close] for sinks whose places others take: what could not be handed over, and what a [Leaver] gave back,
+// is not dropped but returned, under the name of the sink, the oldest first.
+func (m *Multi) Leave(ctx context.Context) (map[string][]Alert, error) {
+	var mu sync.Mutex
+	left := map[string][]Alert{}
+	err := m.each(func(l *lane) error {
+		list, err := l.leave(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(list) > 0 {
+			left[l.stats.Sink] = append(left[l.stats.Sink], list...)
+		}
+		return err
+	})
+	return left, err
+}
+
+// Hand gives alerts that a [Multi.Leave] returned to the sink of that name, and tells whether there is one.
+func (m *Multi) Hand(name string, list []Alert) (bool, error) {
+	for _, l := range m.lanes {
+		if l.stats.Sink != name {
+			continue
+		}
+		var errs []error
+		for _, a := range list {
+			if err := l.push(a); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+		}
+		return true, errors.Join(errs...)
+	}
+	return false, nil
+}
+
 // each does the same to all lanes at once, so that one uses up only its own time.
 func (m *Multi) each(do func(*lane) error) error {
 	errs := make([]error, len(m.lanes))
@@ -200,34 +234,67 @@ func (l *lane) flush(ctx context.Context) error {
 }
 
 func (l *lane) close(ctx context.Context) error {
-	l.mu.Lock()
-	l.closed = true
-	l.changed.Broadcast()
-	l.mu.Unlock()
-	err := l.flush(ctx)
+	err := l.finish(ctx)
 	l.once.Do(func() {
-		l.cancel()
-		l.giveUp()
+		l.drop(len(l.giveUp()))
 		if c, ok := l.sink.(Closer); ok {
 			l.failed = c.Close(ctx)
 		}
-		select {
-		case <-l.ended:
-		case <-ctx.Done(): // a sink that does not listen to its context cannot be waited for
-		}
+		l.await(ctx)
 	})
 	return errors.Join(err, l.failed)
 }
 
-// giveUp counts what the queue still holds as dropped.
-func (l *lane) giveUp() {
+func (l *lane) leave(ctx context.Context) (left []Alert, err error) {
+	err = l.finish(ctx)
+	l.once.Do(func() {
+		queued := l.giveUp()
+		switch s := l.sink.(type) {
+		case Leaver:
+			left, l.failed = s.Leave(ctx)
+		case Closer:
+			l.failed = s.Close(ctx)
+		}
+		l.await(ctx)
+		left = append(left, queued...)
+	})
+	return left, errors.Join(err, l.failed)
+}
+
+// finish takes no more alerts and waits until those that are queued are with the sink.
+func (l *lane) finish(ctx context.Context) error {
 	l.mu.Lock()
-	n := len(l.queue.list)
+	l.closed = true
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	return l.flush(ctx)
+}
+
+// giveUp ends the sink's work and takes what the queue still holds.
+func (l *lane) giveUp() []Alert {
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.queue.list
 	l.queue.list = nil
+	return list
+}
+
+// drop counts so many alerts as dropped.
+func (l *lane) drop(n int) {
+	if n == 0 {
+		return
+	}
+	l.mu.Lock()
 	l.stats.Dropped += uint64(n)
 	l.mu.Unlock()
-	if n > 0 {
-		l.o.Tell(Note{Kind: NoteDropped, Sink: l.stats.Sink, Count: n, Err: errors.New("no time left to hand them over")})
+	l.o.Tell(Note{Kind: NoteDropped, Sink: l.stats.Sink, Count: n, Err: errors.New("no time left to hand them over")})
+}
+
+func (l *lane) await(ctx context.Context) {
+	select {
+	case <-l.ended:
+	case <-ctx.Done(): // a sink that does not listen to its context cannot be waited for
 	}
 }
 

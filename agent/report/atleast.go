@@ -65,6 +65,14 @@ func (g *Gate) Close(ctx context.Context) error {
 	return nil
 }
 
+// Leave closes the sink and gives back what it left, see [Leaver].
+func (g *Gate) Leave(ctx context.Context) ([]Alert, error) {
+	if l, ok := g.sink.(Leaver); ok {
+		return l.Leave(ctx)
+	}
+	return nil, g.Close(ctx)
+}
+
 // Stats are the sink's.
 func (g *Gate) Stats() []Stats {
 	if t, ok := g.sink.(Teller); ok {

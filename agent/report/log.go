@@ -119,24 +119,33 @@ func (l *Log) Reopen() error {
 }
 
 // Close writes what waits and closes the file. Its error says what could not be written and is lost.
-func (l *Log) Close(context.Context) error {
+func (l *Log) Close(ctx context.Context) error {
+	left, err := l.Leave(ctx)
+	if n := len(left); n > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.stats.Dropped += uint64(n)
+		return fmt.Errorf("%d alerts are lost: %w", n, err)
+	}
+	return err
+}
+
+// Leave writes what waits, closes the file, and gives back what could not be written; see [Leaver].
+func (l *Log) Leave(context.Context) ([]Alert, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil
+		return nil, nil
 	}
 	err := l.drain()
 	l.closed = true
 	if l.retry != nil {
 		l.retry.Stop()
 	}
-	if n := len(l.waiting.list); n > 0 {
-		l.stats.Dropped += uint64(n)
-		l.waiting.list = nil
-		err = fmt.Errorf("%d alerts are lost: %w", n, err)
-	}
+	left := l.waiting.list
+	l.waiting.list = nil
 	l.shut()
-	return err
+	return left, err
 }
 
 // Stats tells how the log is doing.

@@ -26,6 +26,13 @@ type Closer interface {
 	Close(ctx context.Context) error
 }
 
+// Leaver is a Closer whose place another sink takes. Leave closes it as Close does; what it could not bring home and
+// holds in memory only it gives back, the oldest first, instead of counting it as lost. A second call has nothing to give.
+// Its error says why something was left, and what else went wrong.
+type Leaver interface {
+	Leave(ctx context.Context) ([]Alert, error)
+}
+
 // Teller is a Sink that knows how it is doing.
 type Teller interface {
 	Stats() []Stats

@@ -240,15 +240,23 @@ func inSum(s incident.Sum, c detect.Class) detect.Decibans {
 	return 0
 }
 
-// covered says why finding i does not count, "" when it does: of one class and group (or rule) only the strongest counts,
-// as in [incident.Weigh].
-func covered(list []Finding, i int) string {
-	f := list[i]
+// Strongest is the finding that counts where finding i says the same: of one class and group (or rule, without a group)
+// the strongest, the first of equals, as in [incident.Weigh]. It is i itself when i counts.
+func Strongest(list []Finding, i int) int {
+	f, best := list[i], i
 	for j, o := range list {
-		same := o.Group == f.Group && (f.Group != "" || o.Rule == f.Rule)
-		if j != i && o.Class == f.Class && same && (o.Weight > f.Weight || o.Weight == f.Weight && j < i) {
-			return "says the same as " + Clean(o.Rule, nameBytes) + ", which counts"
+		same := o.Class == f.Class && o.Group == f.Group && (f.Group != "" || o.Rule == f.Rule)
+		if same && (o.Weight > list[best].Weight || o.Weight == list[best].Weight && j < best) {
+			best = j
 		}
+	}
+	return best
+}
+
+// covered says why finding i does not count, "" when it does.
+func covered(list []Finding, i int) string {
+	if j := Strongest(list, i); j != i {
+		return "says the same as " + Clean(list[j].Rule, nameBytes) + ", which counts"
 	}
 	return ""
 }

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"syscall"
 	"time"
@@ -47,6 +45,7 @@ type service struct {
 	p       *program
 	log     zerolog.Logger
 	config  *config.Config
+	plan    *plan // of the sinks in force
 	sinks   *exchange
 	store   *store.Store
 	changes chan agent.Change
@@ -70,12 +69,15 @@ func (p *program) serve(ctx context.Context) (err error) {
 		return fmt.Errorf("state: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.store.Close()) }()
-	opened, err := p.openSinks(s.config, s.log)
+	if s.plan, err = p.planSinks(s.config, s.log); err != nil {
+		return err
+	}
+	opened, err := s.plan.sinks()
+	s.sinks = &exchange{now: opened}
+	defer func() { s.closeSinks() }()
 	if err != nil {
 		return err
 	}
-	s.sinks = &exchange{now: opened}
-	defer func() { s.closeSinks() }()
 	line, done, err := s.prepare(ctx, rs)
 	if err != nil {
 		return err
@@ -147,11 +149,16 @@ func loadDocument[T any](s *service, name string, version int, v *T) bool {
 	return err == nil
 }
 
+// save keeps the state. A case that was saved is not told again after a restart, so its alerts must be safe first; when
+// the sinks do not take them in time, the cases stay as they were saved before, and the next save tries again.
 func (s *service) save(st agent.State) error {
-	return errors.Join(
-		store.Save(s.store, casesDocument, casesVersion, &st.Cases),
-		store.Save(s.store, windowDocument, windowVersion, &st.Window),
-	)
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	err := store.Save(s.store, windowDocument, windowVersion, &st.Window)
+	if late := s.sinks.Flush(ctx); late != nil {
+		return errors.Join(err, fmt.Errorf("the cases are not saved before their alerts are: %w", late))
+	}
+	return errors.Join(err, store.Save(s.store, casesDocument, casesVersion, &st.Cases))
 }
 
 // see logs what changed.
@@ -246,13 +253,7 @@ func (s *service) watch(ctx context.Context) (end func()) {
 
 // targets is what a change of must be noticed.
 func (s *service) targets() []string {
-	list := slices.Concat(s.config.Files, s.config.Dirs, s.config.Rules.Dirs)
-	for i := range s.config.Webhooks {
-		if name := s.config.Webhooks[i].SecretFile; name != "" {
-			list = append(list, filepath.Clean(name))
-		}
-	}
-	return list
+	return slices.Concat(s.config.Files, s.config.Dirs, s.config.Rules.Dirs, secretFiles(s.config))
 }
 
 // reload reads configuration and rules again and puts them in force between two looks; when anything in them cannot be
@@ -277,14 +278,9 @@ func (s *service) reload(why string) {
 		s.log.Warn().Msg("look, events and state_dir take effect at the next start")
 		c.StateDir = s.config.StateDir
 	}
-	if !sameSinks(s.config, c) {
-		open := func(c *config.Config) func() (*sinks, error) {
-			return func() (*sinks, error) { return s.p.openSinks(c, s.log) }
-		}
-		if err := s.sinks.swap(open(c), open(s.config)); err != nil {
-			s.refused(why, err)
-			return
-		}
+	if err := s.exchangeSinks(c); err != nil {
+		s.refused(why, err)
+		return
 	}
 	select {
 	case <-s.changes: // one that was not taken over yet
@@ -298,16 +294,20 @@ func (s *service) reload(why string) {
 	s.log.Info().Str("why", why).Int("rules", working(rs)).Strs("config", c.Files).Msg("configuration and rules read again")
 }
 
-// sameSinks tells whether two configurations send alerts to the same places in the same way.
-func sameSinks(a, b *config.Config) bool {
-	bare := func(list []config.Webhook) []config.Webhook {
-		list = slices.Clone(list)
-		for i := range list {
-			list[i].Origin = config.Origin{}
-		}
-		return list
+// exchangeSinks puts the sinks of c in force where they are others. An error leaves everything as it is.
+func (s *service) exchangeSinks(c *config.Config) error {
+	next, err := s.p.planSinks(c, s.log)
+	if err != nil {
+		return err
 	}
-	return a.Log == b.Log && reflect.DeepEqual(bare(a.Webhooks), bare(b.Webhooks))
+	if next.same(s.plan) {
+		return next.drop()
+	}
+	s.plan = next
+	if err := s.sinks.swap(next.sinks); err != nil {
+		s.log.Error().Err(err).Msg("exchanging sinks")
+	}
+	return nil
 }
 
 func (s *service) refused(why string, err error) {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //	signal HUP|TERM|INT|KILL     send a signal to the program that was started in the background last
 //	eventually FILE REGEXP       wait until the file holds the expression
 //	receiver FILE CODE...        a web server at $RECEIVER that keeps bodies in FILE and answers with these codes in turn,
-//	                             the last one for ever
+//	                             the last one for ever; 0 never answers
 //	fulldisk DIR                 mount a small file system that is full; only root on Linux can
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -143,6 +143,10 @@ func receiverCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if _, err := file.WriteString(strconv.Itoa(code) + " " + req.Header.Get("webhook-id") + " " + line.String() + "\n"); err != nil {
 			code = http.StatusInternalServerError
+		}
+		if code == 0 {
+			<-req.Context().Done()
+			return
 		}
 		w.WriteHeader(code)
 	}))

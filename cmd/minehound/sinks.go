@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
+	"reflect"
+	"slices"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -18,18 +20,26 @@ import (
 	"github.com/minehound/minehound/agent/report/spool"
 )
 
-// closing is how long a stop waits for sinks: what a webhook has not taken by then is on the disk.
-const closing = 5 * time.Second
-
 // sinks are the places that alerts go to, as the configuration says.
 type sinks struct {
 	all *report.Multi
 	log *report.Log // nil for none
 }
 
-// openSinks makes every sink. What it returns must be closed.
-func (p *program) openSinks(c *config.Config, logger zerolog.Logger) (*sinks, error) {
-	tell := func(n report.Note) {
+// plan is sinks that are known to be possible. Two of them can stand side by side; two sinks of the same name cannot.
+type plan struct {
+	c      *config.Config
+	log    *report.Log // nil for none
+	hooks  []*report.Webhook
+	print  [sha256.Size]byte // of the secrets and certificates that are in force
+	tell   func(report.Note)
+	orphan func(dir string, n int) // told about alerts that wait for a webhook which is not configured
+}
+
+// planSinks checks all that can be wrong with the sinks of a configuration.
+func (p *program) planSinks(c *config.Config, logger zerolog.Logger) (*plan, error) {
+	pl := &plan{c: c, print: fingerprint(secretFiles(c))}
+	pl.tell = func(n report.Note) {
 		event := logger.Info()
 		if n.Kind.Bad() {
 			event = logger.Error()
@@ -37,29 +47,104 @@ func (p *program) openSinks(c *config.Config, logger zerolog.Logger) (*sinks, er
 		event.Str("sink", n.Sink).Str("kind", string(n.Kind)).Str("case", n.Alert).Int("alerts", n.Count).
 			Dur("retry_after", n.After).AnErr("error", n.Err).Msg("report")
 	}
-	s := &sinks{}
-	var list []report.Sink
-	if c.Log.Path != "" {
-		log, err := openLog(c, tell)
+	pl.orphan = func(dir string, n int) {
+		logger.Warn().Str("dir", dir).Int("alerts", n).Msg("alerts wait for a webhook that is not configured")
+	}
+	for i := range c.Webhooks {
+		hook, err := p.webhook(&c.Webhooks[i])
 		if err != nil {
 			return nil, err
 		}
-		s.log = log
+		pl.hooks = append(pl.hooks, hook)
+	}
+	if c.Log.Path == "" {
+		return pl, nil
+	}
+	log, err := openLog(c, pl.tell)
+	if err != nil {
+		return nil, err
+	}
+	pl.log = log
+	return pl, nil
+}
+
+// sinks opens every sink. What it returns must be closed, also when there is an error.
+func (pl *plan) sinks() (*sinks, error) {
+	c := pl.c
+	var errs []error
+	var list []report.Sink
+	if pl.log != nil {
 		least := atLeast(c.Log.Verdict)
 		if least == incident.Notice {
 			least = incident.Clean // the log also keeps what is allowed
 		}
-		list = append(list, report.AtLeast(least, log))
+		list = append(list, report.AtLeast(least, pl.log))
 	}
-	for i := range c.Webhooks {
-		sink, err := p.openWebhook(c, &c.Webhooks[i], tell)
+	known := map[string]bool{}
+	for i, hook := range pl.hooks {
+		w := &c.Webhooks[i]
+		known[w.Name] = true
+		sink, err := spool.New(hook, spool.Options{Dir: filepath.Join(spoolDir(c), w.Name), Name: w.Name, Tell: pl.tell})
 		if err != nil {
-			return nil, errors.Join(err, closeAll(report.All(report.AllOptions{Tell: tell}, list...)))
+			errs = append(errs, fmt.Errorf("webhook %s: %w", w.Name, err))
+			continue
 		}
-		list = append(list, report.AtLeast(atLeast(c.Webhooks[i].Verdict), sink))
+		list = append(list, report.AtLeast(atLeast(w.Verdict), sink))
 	}
-	s.all = report.All(report.AllOptions{Tell: tell}, list...)
-	return s, nil
+	tellOrphans(spoolDir(c), known, pl.orphan)
+	return &sinks{all: report.All(report.AllOptions{Tell: pl.tell}, list...), log: pl.log}, errors.Join(errs...)
+}
+
+// same tells whether o sends alerts to the same places in the same way.
+func (pl *plan) same(o *plan) bool {
+	bare := func(list []config.Webhook) []config.Webhook {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i].Origin = config.Origin{}
+		}
+		return list
+	}
+	return pl.c.Log == o.c.Log && pl.print == o.print && reflect.DeepEqual(bare(pl.c.Webhooks), bare(o.c.Webhooks))
+}
+
+// drop lets go of a plan that is not carried out.
+func (pl *plan) drop() error {
+	if pl.log == nil {
+		return nil
+	}
+	return pl.log.Close(context.Background())
+}
+
+func spoolDir(c *config.Config) string { return filepath.Join(c.StateDir, "spool") }
+
+// tellOrphans tells about alerts that an earlier configuration left behind. They stay: whoever names the webhook again
+// gets them.
+func tellOrphans(dir string, known map[string]bool, tell func(dir string, n int)) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // nothing was ever spooled, or the spools tell what is wrong
+	}
+	for _, e := range entries {
+		if !e.IsDir() || known[e.Name()] {
+			continue
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, e.Name(), "*.alert")); err == nil && len(left) > 0 {
+			tell(filepath.Join(dir, e.Name()), len(left))
+		}
+	}
+}
+
+// secretFiles are the files that the webhooks depend on.
+func secretFiles(c *config.Config) []string {
+	var list []string
+	for i := range c.Webhooks {
+		for _, name := range []string{c.Webhooks[i].SecretFile, c.Webhooks[i].CAFile} {
+			if name != "" {
+				list = append(list, filepath.Clean(name))
+			}
+		}
+	}
+	return list
 }
 
 func atLeast(verdict string) incident.Verdict {
@@ -79,14 +164,20 @@ func openLog(c *config.Config, tell func(report.Note)) (*report.Log, error) {
 		return nil, err
 	}
 	err = log.Reopen()
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+		// This may pass, and until then the log keeps what it is told.
+		tell(report.Note{Kind: report.NoteStorage, Sink: log.Stats()[0].Sink, Err: err})
+	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("alert log: %w", err)
+	default:
+		return nil, config.Errors{{Origin: c.OriginOf("log.path"), Key: "log.path", Reason: "cannot be written", Err: err}}
 	}
-	return log, nil // a disk that is full now may not be later: the log keeps trying, and has told
+	return log, nil
 }
 
-// openWebhook makes a webhook whose alerts are on the disk before they are sent.
-func (p *program) openWebhook(c *config.Config, w *config.Webhook, tell func(report.Note)) (report.Sink, error) {
+func (p *program) webhook(w *config.Webhook) (*report.Webhook, error) {
 	secrets, err := p.secrets(w)
 	if err != nil {
 		return nil, err
@@ -98,7 +189,7 @@ func (p *program) openWebhook(c *config.Config, w *config.Webhook, tell func(rep
 	if err != nil {
 		return nil, usageError{err, ""}
 	}
-	return spool.New(hook, spool.Options{Dir: filepath.Join(c.StateDir, "spool", w.Name), Name: w.Name, Tell: tell})
+	return hook, nil
 }
 
 // secrets are what a webhook signs with.
@@ -121,74 +212,6 @@ func (p *program) secrets(w *config.Webhook) ([]report.Secret, error) {
 		return list, nil
 	}
 	return nil, nil
-}
-
-// exchange is a sink that can be replaced while alerts come in. What comes while the old one is being closed waits.
-type exchange struct {
-	mu      sync.Mutex
-	now     *sinks
-	moving  bool
-	waiting []report.Alert
-}
-
-// Report hands a to the sinks in force.
-func (x *exchange) Report(ctx context.Context, a report.Alert) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.moving {
-		x.waiting = append(x.waiting, a)
-		return nil
-	}
-	return x.now.all.Report(ctx, a)
-}
-
-// swap closes the sinks in force and opens others; when these cannot be opened, the old ones are opened again.
-func (x *exchange) swap(open, again func() (*sinks, error)) error {
-	x.mu.Lock()
-	old := x.now
-	x.moving = true
-	x.mu.Unlock()
-	errs := []error{closeAll(old.all)}
-	next, err := open()
-	if err != nil {
-		errs = append(errs, err)
-		if next, err = again(); err != nil {
-			errs = append(errs, err)
-			next = &sinks{all: report.All(report.AllOptions{})}
-		}
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.now, x.moving = next, false
-	for _, a := range x.waiting {
-		errs = append(errs, next.all.Report(context.Background(), a))
-	}
-	x.waiting = nil
-	return errors.Join(errs...)
-}
-
-// reopenLog is for log rotation by others.
-func (x *exchange) reopenLog() error {
-	x.mu.Lock()
-	log := x.now.log
-	x.mu.Unlock()
-	if log == nil {
-		return nil
-	}
-	return log.Reopen()
-}
-
-func (x *exchange) close() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return closeAll(x.now.all)
-}
-
-// closeAll brings home what is queued, as far as there is time.
-func closeAll(m *report.Multi) error {
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
-	defer cancel()
-	return m.Close(ctx)
 }
 
 // readable tells why a file cannot be read, nil when it can.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -202,28 +203,19 @@ type countedFinding struct {
 	counts bool // false when a stronger one of its group counts instead
 }
 
-// counted are the findings of a class, strongest first, each with whether it adds to the sum.
+// counted are the findings of a class, first those that add to the sum, the strongest of them first.
 func counted(list []report.Finding, class detect.Class) []countedFinding {
 	var out []countedFinding
-	seen := map[string]bool{}
-	of := slices.DeleteFunc(slices.Clone(list), func(f report.Finding) bool { return f.Class != class })
-	slices.SortStableFunc(of, func(a, b report.Finding) int { return int(b.Weight - a.Weight) })
-	for _, f := range of {
-		key := "group " + f.Group
-		if f.Group == "" {
-			key = "rule " + f.Rule
+	for i, f := range list {
+		if f.Class == class {
+			out = append(out, countedFinding{f, report.Strongest(list, i) == i})
 		}
-		out = append(out, countedFinding{f, !seen[key]})
-		seen[key] = true
 	}
-	slices.SortStableFunc(out, func(a, b countedFinding) int { // what does not count comes last
-		switch {
-		case a.counts == b.counts:
-			return 0
-		case a.counts:
-			return -1
+	slices.SortStableFunc(out, func(a, b countedFinding) int {
+		if a.counts != b.counts {
+			return map[bool]int{true: -1, false: 1}[a.counts]
 		}
-		return 1
+		return cmp.Compare(b.Weight, a.Weight)
 	})
 	return out
 }

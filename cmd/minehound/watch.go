@@ -164,17 +164,19 @@ func (w *watcher) run(ctx context.Context, failed func(error)) {
 
 func (w *watcher) close() error { return w.notify.Close() }
 
-// fingerprint is a digest of every file that counts below the targets: names, contents, and what cannot be read.
+// fingerprint is a digest of the targets that are files and of every file that counts below those that are directories:
+// names, contents, and what cannot be read.
 func fingerprint(targets []string) [sha256.Size]byte {
 	sum := sha256.New()
 	for _, t := range targets {
 		// A file that cannot be read is part of the digest as such.
-		_ = filepath.WalkDir(resolved(t), func(name string, d fs.DirEntry, err error) error {
+		top := resolved(t)
+		_ = filepath.WalkDir(top, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				fmt.Fprintf(sum, "%s: %v\n", name, err)
 				return nil
 			}
-			if d.IsDir() || !counts(name) {
+			if d.IsDir() || name != top && !counts(name) {
 				return nil
 			}
 			fmt.Fprintf(sum, "%s\n", name)

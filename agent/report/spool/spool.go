@@ -307,6 +307,13 @@ func (s *Spool) poke() {
 // Close takes no more alerts and delivers what is queued as long as the target takes it, at the latest until ctx ends. The
 // rest stays on the disk for the next run; its error says what was only in memory and is lost. It closes the sink.
 func (s *Spool) Close(ctx context.Context) error {
+	left, err := s.Leave(ctx)
+	return errors.Join(s.lose(len(left)), err)
+}
+
+// Leave is Close for a spool whose place, and directory, another one takes: what is only in memory is given back, see
+// [report.Leaver].
+func (s *Spool) Leave(ctx context.Context) (left []report.Alert, err error) {
 	s.intake.Lock()
 	s.mu.Lock()
 	s.done = true
@@ -319,28 +326,41 @@ func (s *Spool) Close(ctx context.Context) error {
 	}
 	s.cancel()
 	s.once.Do(func() {
-		s.failed = s.lose()
+		select {
+		case <-s.ended: // so that nobody else finds a file that is about to go
+		case <-time.After(mostWait):
+		}
+		left = s.unwritten()
 		if c, ok := s.sink.(report.Closer); ok {
-			s.failed = errors.Join(s.failed, c.Close(ctx))
+			s.failed = c.Close(ctx)
 		}
 	})
-	return s.failed
+	return left, s.failed
 }
 
-// lose counts what is in memory only.
-func (s *Spool) lose() error {
+// mostWait is how long an attempt that was called off may take to end.
+const mostWait = time.Second
+
+// unwritten is what is in memory only.
+func (s *Spool) unwritten() (list []report.Alert) {
 	s.mu.Lock()
-	n := 0
+	defer s.mu.Unlock()
 	for _, e := range s.queue.order {
 		if e.alert != nil {
-			n++
+			list = append(list, *e.alert)
 		}
 	}
-	s.stats.Dropped += uint64(n)
-	s.mu.Unlock()
+	return list
+}
+
+// lose counts so many alerts as lost.
+func (s *Spool) lose(n int) error {
 	if n == 0 {
 		return nil
 	}
+	s.mu.Lock()
+	s.stats.Dropped += uint64(n)
+	s.mu.Unlock()
 	err := fmt.Errorf("%d alerts could be neither sent nor written and are lost", n)
 	s.o.Tell(report.Note{Kind: report.NoteDropped, Sink: s.o.Name, Count: n, Err: err})
 	return err
