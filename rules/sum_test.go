@@ -101,6 +101,12 @@ func TestMiners(t *testing.T) {
 		{"light", 75 * time.Minute, 0, 100, 50, 0, 0, "miner-name"},
 		{"huge-pages", 60 * time.Second, 0, 250, 50, 0, 0, "miner-name"},
 		{"minerd", 70 * time.Second, 0, 250, 50, 0, 0, ""},
+		{"scan", 16 * time.Second, 20, 250, 70, 0, 0, "miner-name"},
+		{"throttled", 20 * time.Second, 20, 250, 70, 0, 0, "miner-name"},
+		{"throttled-quarter", 90 * time.Second, 60, 250, 110, 0, 0, "miner-name"},
+		{"waves", 90 * time.Second, 20, 250, 70, 0, 0, "miner-name"},
+		{"grown-node", 90 * time.Second, 60, 250, 110, 0, 0, "miner-name"},
+		{"carrier", 100 * time.Second, 0, 200, 100, 0, 0, "miner-name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
