@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"go/ast"
 	"maps"
 	"os"
 	"regexp"
@@ -56,6 +57,29 @@ func TestDependencies(t *testing.T) {
 	all := maps.Clone(product)
 	maps.Copy(all, tests)
 	same(t, "the direct requirements of go.mod", all, direct(read(t, "../go.mod")))
+}
+
+// TestPermits: a room that no longer uses a module may not use it either.
+func TestPermits(t *testing.T) {
+	h, err := load(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m, where := range guests() {
+		for _, room := range where {
+			if !slices.ContainsFunc(h.sources, func(s source) bool { return !s.test && covers(room, s.dir) && uses(s, m) }) {
+				t.Errorf("%s may use %s and does not", room, m)
+			}
+		}
+	}
+}
+
+// uses tells whether a file imports something of the module m.
+func uses(s source, m string) bool {
+	return slices.ContainsFunc(s.file.Imports, func(i *ast.ImportSpec) bool {
+		p, err := strconv.Unquote(i.Path.Value)
+		return err == nil && (p == m || strings.HasPrefix(p, m+"/"))
+	})
 }
 
 // moduleOf is the module that an import path belongs to, "" for none of the plan.

@@ -7,6 +7,7 @@ import (
 	"go/types"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func TestHouseRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, check := range []func(*house) []string{inits, clocks, variables, packageDocs} {
+	for _, check := range []func(*house) []string{inits, clocks, starts, variables, packageDocs} {
 		for _, c := range check(h) {
 			t.Error(c)
 		}
@@ -41,10 +42,30 @@ func inits(h *house) []string {
 // clocks finds uses of the wall clock where time comes in as Snapshot.At.
 func clocks(h *house) []string {
 	readers := []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Sleep"}
+	return mentions(h, "time", readers, "same input, same output; time comes in as Snapshot.At", func(s source) bool { return in(s.dir, pure()) })
+}
+
+// starts finds programs started without os/exec, which the arrows know.
+func starts(h *house) []string {
+	var bad []string
+	for p, names := range map[string][]string{
+		"os":                       {"StartProcess"},
+		"syscall":                  {"StartProcess", "ForkExec", "Exec", "CreateProcess", "CreateProcessAsUser"},
+		"golang.org/x/sys/unix":    {"Exec"},
+		"golang.org/x/sys/windows": {"CreateProcess", "CreateProcessAsUser", "ShellExecute"},
+	} {
+		bad = append(bad, mentions(h, p, names, "no subprocess", func(source) bool { return true })...)
+	}
+	slices.Sort(bad)
+	return bad
+}
+
+// mentions finds names of the package p in the product's files where says true for, and tells why they may not stand there.
+func mentions(h *house, p string, names []string, why string, where func(source) bool) []string {
 	var bad []string
 	for _, s := range h.sources {
-		alias := importName(s.file, "time")
-		if s.test || alias == "" || !in(s.dir, pure()) {
+		alias := importName(s.file, p)
+		if s.test || alias == "" || !where(s) {
 			continue
 		}
 		ast.Inspect(s.file, func(n ast.Node) bool {
@@ -52,8 +73,8 @@ func clocks(h *house) []string {
 			if !ok {
 				return true
 			}
-			if x, ok := sel.X.(*ast.Ident); ok && x.Name == alias && slices.Contains(readers, sel.Sel.Name) {
-				bad = append(bad, h.complain(sel.Pos(), "time.%s: same input, same output; time comes in as Snapshot.At", sel.Sel.Name))
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == alias && slices.Contains(names, sel.Sel.Name) {
+				bad = append(bad, h.complain(sel.Pos(), "%s.%s: %s", path.Base(p), sel.Sel.Name, why))
 			}
 			return true
 		})
@@ -70,7 +91,7 @@ func importName(file *ast.File, p string) string {
 		if i.Name != nil {
 			return i.Name.Name
 		}
-		return p[strings.LastIndexByte(p, '/')+1:]
+		return path.Base(p)
 	}
 	return ""
 }
