@@ -5,7 +5,9 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 
-export MINEHOUND_SHARED ?= $(CURDIR)/../shared
+# Tests run where their package lies, so the path has to be absolute.
+MINEHOUND_SHARED ?= ../shared
+override export MINEHOUND_SHARED := $(abspath $(MINEHOUND_SHARED))
 
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
@@ -15,7 +17,6 @@ BENCH     ?= .
 STRICT    := $(if $(filter true,$(CI)),-strict)
 
 GOLANGCI := bin/golangci-lint-2.15.0
-# What qemu-user cannot do, and why, stands in e2e/arm64.sh.
 
 .PHONY: build test unit lint cross arm64 e2e e2e-full bench eval fuzz generate packages clean help
 

@@ -28,7 +28,8 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 # A first install on a bare image can die half-way (it upgrades perl under itself); mending and asking again cures it.
 for try in 1 2 3 4; do
-	if apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; then
+	apt-get update -q || true # lists of yesterday may do; if not, the install fails
+	if apt-get install -y -q --no-install-recommends "${missing[@]}"; then
 		exit 0
 	fi
 	echo "apt-get failed (try $try), mending and trying again" >&2
