@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -218,19 +219,28 @@ func bare(err error) error {
 func (w *Webhook) failure(permanent bool, err error) *DeliveryError {
 	e := &DeliveryError{Target: w.shown, Permanent: permanent, Err: err}
 	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	var slow net.Error
+	switch {
+	case errors.As(err, &unknown):
 		e.Hint = "name its authority in ca_file"
+	case errors.As(err, &slow) && slow.Timeout():
+		e.Hint = fmt.Sprintf("no answer within %s", w.o.Timeout)
 	}
 	return e
 }
 
-// refusal judges an answer that is not 2xx: the receiver may come to its senses after 408, 425, 429 and 5xx only.
+// refusal judges an answer that is not 2xx. What is wrong with the message stays wrong: 400, 413, 415, 422; and 410 asks
+// to stop, as Standard Webhooks says. Anything else is wrong with the place, the secret or the receiver, which somebody
+// mends: until then the alert must wait, not go.
 func (w *Webhook) refusal(resp *http.Response, now time.Time) *DeliveryError {
 	e := &DeliveryError{Target: w.shown, Status: resp.StatusCode}
-	switch c := resp.StatusCode; {
-	case c == http.StatusRequestTimeout, c == http.StatusTooEarly, c == http.StatusTooManyRequests, c/100 == 5:
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		e.Permanent = true
+	default:
 		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
-		return e
+	}
+	switch c := resp.StatusCode; {
 	case c/100 == 3:
 		e.Hint = "redirects are not followed: put the new address into the configuration"
 	case c == http.StatusUnauthorized, c == http.StatusForbidden:
@@ -240,7 +250,6 @@ func (w *Webhook) refusal(resp *http.Response, now time.Time) *DeliveryError {
 	case c == http.StatusRequestEntityTooLarge:
 		e.Hint = "the receiver wants smaller messages"
 	}
-	e.Permanent = true
 	return e
 }
 

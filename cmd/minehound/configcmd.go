@@ -53,7 +53,7 @@ func (p *program) checkSecrets(c *config.Config) error {
 	var errs config.Errors
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
-		_, err := p.secrets(w)
+		_, err := p.webhook(w)
 		var wrong config.Errors
 		switch {
 		case err == nil:
@@ -64,14 +64,6 @@ func (p *program) checkSecrets(c *config.Config) error {
 			errs = append(errs, wrong...)
 		default:
 			return err
-		}
-		if w.CAFile == "" {
-			continue
-		}
-		if err := readable(w.CAFile); err != nil {
-			errs = append(errs, &config.Error{
-				Origin: w.Origin, Key: "webhooks[" + w.Name + "].ca_file", Reason: "cannot be read", Err: err,
-			})
 		}
 	}
 	if len(errs) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -116,7 +117,7 @@ func (p *program) finish(err error) int {
 	case err == nil, errors.As(err, &found), errors.As(err, &signal):
 	case errors.As(err, &errs):
 		for _, e := range errs {
-			p.complain(e, e.Hint)
+			p.complain(e, cmp.Or(e.Hint, hintFor(e.Err)))
 		}
 	default:
 		p.complain(err, hintFor(err))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func (p *program) scanCommand() *cobra.Command {
 func verdictFlag(flag, s string) (incident.Verdict, error) {
 	v, err := incident.ParseVerdict(s)
 	if err != nil || !slices.Contains(config.Verdicts(), s) {
-		return 0, usageError{fmt.Errorf("%s %q is no verdict", flag, s), fmt.Sprintf("use one of %v", config.Verdicts())}
+		return 0, usageError{fmt.Errorf("%s %q is no verdict", flag, s), "use one of " + strings.Join(config.Verdicts(), ", ")}
 	}
 	return v, nil
 }
@@ -77,6 +78,9 @@ func (p *program) scan(ctx context.Context, f scanFlags) error {
 	length, err := config.ParseDuration(f.duration)
 	if err != nil || length < 0 {
 		return usageError{fmt.Errorf("--duration: %w", err), "write it as 10s, 70s or 15m"}
+	}
+	if err := checkPIDs(f.pids); err != nil {
+		return err
 	}
 	failOn, err := verdictFlag("--fail-on", f.failOn)
 	if err != nil {
@@ -244,6 +248,16 @@ func (p *program) jsonLine(v any) error {
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// checkPIDs refuses what can be no process.
+func checkPIDs(pids []int) error {
+	for _, pid := range pids {
+		if pid < 1 {
+			return usageError{fmt.Errorf("--pid %d: process ids begin at 1", pid), "name a process, as in --pid 4242"}
+		}
 	}
 	return nil
 }

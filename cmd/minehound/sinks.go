@@ -41,8 +41,11 @@ func (p *program) planSinks(c *config.Config, logger zerolog.Logger) (*plan, err
 	pl := &plan{c: c, print: fingerprint(secretFiles(c))}
 	pl.tell = func(n report.Note) {
 		event := logger.Info()
-		if n.Kind.Bad() {
+		switch {
+		case n.Kind.Bad():
 			event = logger.Error()
+		case n.Kind == report.NoteRetry: // nothing is lost, but somebody may have to mend something
+			event = logger.Warn()
 		}
 		event.Str("sink", n.Sink).Str("kind", string(n.Kind)).Str("case", n.Alert).Int("alerts", n.Count).
 			Dur("retry_after", n.After).AnErr("error", n.Err).Msg("report")
@@ -195,7 +198,7 @@ func (p *program) webhook(w *config.Webhook) (*report.Webhook, error) {
 // secrets are what a webhook signs with.
 func (p *program) secrets(w *config.Webhook) ([]report.Secret, error) {
 	complain := func(key string, err error) error {
-		return config.Errors{{Origin: w.Origin, Key: "webhooks[" + w.Name + "]." + key, Reason: "no secret there", Err: err}}
+		return config.Errors{{Origin: w.Origin, Key: "webhooks[" + w.Name + "]." + key, Reason: "cannot be used", Err: err}}
 	}
 	switch {
 	case w.SecretFile != "":
@@ -212,13 +215,4 @@ func (p *program) secrets(w *config.Webhook) ([]report.Secret, error) {
 		return list, nil
 	}
 	return nil, nil
-}
-
-// readable tells why a file cannot be read, nil when it can.
-func readable(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }

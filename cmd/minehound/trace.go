@@ -36,6 +36,9 @@ func (p *program) traceRecord() *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("--duration: %w", err), "write it as 30s, 2m or 1h"}
 			}
+			if err := checkPIDs(pids); err != nil {
+				return err
+			}
 			return p.record(cmd.Context(), list[0], length, pids)
 		},
 	}
@@ -168,7 +171,7 @@ func (p *program) replay(ctx context.Context, name string, f replayFlags) error 
 	defer done()
 	first, err := agent.Peek(ctx, source)
 	if err != nil {
-		return traceError(name, err)
+		return emptyTrace(name, err)
 	}
 	id := first.First.Machine.Identity
 	rs, err := p.replayRules(c, f, id.OS)
@@ -226,11 +229,15 @@ func (p *program) recording(name, tile string) (source agent.Source, done func()
 		return nil, nil, fmt.Errorf("trace: %w", err)
 	}
 	done = func() { _ = file.Close() } // only read from
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		done()
+		return nil, nil, usageError{fmt.Errorf("trace %s: is a directory", name), "name one recording"}
+	}
 	if tile == "" {
 		r, err := trace.NewReader(file)
 		if err != nil {
 			done()
-			return nil, nil, traceError(name, err)
+			return nil, nil, emptyTrace(name, err)
 		}
 		return r, done, nil
 	}
@@ -242,9 +249,17 @@ func (p *program) recording(name, tile string) (source agent.Source, done func()
 	t, err := trace.Tile(file, length)
 	if err != nil {
 		done()
-		return nil, nil, traceError(name, err)
+		return nil, nil, emptyTrace(name, err)
 	}
 	return t, done, nil
+}
+
+// emptyTrace is what is wrong with a recording of which nothing could be judged.
+func emptyTrace(name string, err error) error {
+	if errors.Is(err, trace.ErrTruncated) {
+		return incompleteError{fmt.Errorf("trace %s: %w", name, err), "there is not one whole look in it: record it again"}
+	}
+	return traceError(name, err)
 }
 
 // traceError is what is wrong with a recording, for the user.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -86,5 +87,5 @@ func (p *program) print(format string, a ...any) error {
 }
 
 func badOutput(got string, known ...string) error {
-	return usageError{fmt.Errorf("--output %q is not known here", got), fmt.Sprintf("use one of %v", known)}
+	return usageError{fmt.Errorf("--output %q is not known here", got), "use one of " + strings.Join(known, ", ")}
 }
