@@ -25,6 +25,10 @@ func (p *processes) closely(ctx context.Context) error {
 			if done%64 == 63 && ctx.Err() != nil {
 				return fmt.Errorf("look at processes: %w", ctx.Err())
 			}
+			if !p.look.patient() { // enough has been waited for processes that hold up the look at them
+				p.deferred++
+				continue
+			}
 			p.closer(q, h)
 			done++
 		}
@@ -42,6 +46,8 @@ func (p *processes) due(q *host.Process, h *held) bool {
 		return false
 	case h.want:
 		return true
+	case h.withheld && p.uptime-h.checked >= p.o.SweepMax && !p.look.holds(q.ID.PID):
+		return true
 	case h.again && p.uptime-bornUptime(q.ID) >= 2*young: // what it was going to run it runs by now; a new name would show
 		h.again = false
 	case h.again && !p.told() && p.uptime-h.checked >= p.o.SweepMin*9/10:
@@ -53,15 +59,20 @@ func (p *processes) due(q *host.Process, h *held) bool {
 // closer looks closely at one process.
 func (p *processes) closer(q *host.Process, h *held) {
 	old := q.Detail
-	d, mark, blind, err := p.look.look(q.ID.PID, p.uptime, old, h.print)
-	if err != nil {
-		h.dead = tree.Gone(err)
+	a, ok := p.look.put(question{pid: q.ID.PID, now: p.uptime, old: old, mark: h.print})
+	p.elsewhere += a.cost
+	if h.withheld = !ok; h.withheld {
+		a = p.briefly(q, h)
+	}
+	if a.err != nil {
+		h.dead = tree.Gone(a.err)
 		return
 	}
+	d := a.detail
 	// A process that has just been forked still shows its parent's program; one that changed its name may have done so
 	// before its new arguments were in place.
 	h.again = !h.again && p.uptime-bornUptime(q.ID) < young
-	h.want, h.checked, h.print, h.blind = false, p.uptime, mark, blind
+	h.want, h.checked, h.print, h.blind = false, p.uptime, a.mark, a.blind
 	if d == old {
 		return
 	}
@@ -69,10 +80,29 @@ func (p *processes) closer(q *host.Process, h *held) {
 		d.ExeSHA256 = old.ExeSHA256
 	}
 	if old != nil && (d.Exe != old.Exe || d.ExeFile != old.ExeFile) {
-		h.announce, h.hashFailed = true, false
+		h.announce, h.hashFailed, h.hashTries = true, false, 0
 		h.mapsReads = 0
 	}
 	q.Detail = d
+}
+
+// briefly looks at what a process cannot hold up. While that is what it was, so is the rest.
+func (p *processes) briefly(q *host.Process, h *held) (a answer) {
+	a.detail, a.mark, a.blind, a.err = p.look.here.look(q.ID.PID, p.uptime, nil, 0, true)
+	if old := q.Detail; a.err == nil && old != nil && a.detail.Exe == old.Exe && a.detail.ExeFile == old.ExeFile {
+		a.detail, a.mark, a.blind = old, h.print, h.blind
+	}
+	return a
+}
+
+// takeBack has those looked at again that held up the look at them until now.
+func (p *processes) takeBack() {
+	p.tids = p.look.back(p.tids[:0])
+	for _, pid := range p.tids {
+		if i := p.find(pid); i >= 0 {
+			p.held[i].want = true
+		}
+	}
 }
 
 // nameEnded completes what the kernel told about processes that ended: who they were is only known here. Those that never
@@ -147,12 +177,12 @@ func (p *processes) adopt(events []host.Event) {
 			continue
 		}
 		q, h := &p.procs[i], &p.held[i]
-		h.announce, h.hashFailed, h.mapsReads = false, false, 0
+		h.announce, h.hashFailed, h.hashTries, h.mapsReads = false, false, 0, 0
 		if e.Detail == nil {
 			h.want = true
 			continue
 		}
-		q.Detail, h.print, h.want, h.again, h.checked = e.Detail, 0, h.hot, false, p.uptime
+		q.Detail, h.print, h.want, h.again, h.checked = e.Detail, 0, h.hot || !e.Detail.ArgsKnown, false, p.uptime
 	}
 }
 
@@ -186,7 +216,7 @@ func (p *processes) tell(snap *host.Snapshot) {
 // settle counts what the Gaps tell. Where somebody else tells of starts, nobody waits for them here.
 func (p *processes) settle() {
 	told := p.told()
-	p.denied.n, p.unreadable.n, p.late.n, p.longArgs.n, p.longEnv.n, p.longMaps.n, p.manyThreads.n, p.damaged.n = 0, 0, 0, 0, 0, 0, 0, 0
+	p.denied.n, p.unreadable.n, p.late.n, p.longArgs.n, p.longEnv.n, p.longMaps.n, p.manyThreads.n, p.damaged.n, p.withheld.n = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	p.waiting.n = p.deferred
 	unborn := 0
 	for i := range p.procs {
@@ -207,6 +237,7 @@ func (p *processes) settle() {
 		count(&p.longEnv, h.blind&envCut != 0)
 		count(&p.damaged, h.blind&notParsed != 0)
 		count(&p.longMaps, h.longMaps)
+		count(&p.withheld, h.withheld)
 		count(&p.manyThreads, h.effort != nil && h.effort.ThreadsMore > 0)
 		// A look more is granted: looks do not come on the dot.
 		count(&p.late, q.ID.Born != 0 && p.uptime-q.Looked > p.o.SweepMax+2*p.o.SweepMin)
@@ -249,8 +280,10 @@ func (p *processes) gaps(snap *host.Snapshot) {
 	add(name, p.longEnv.reason("processes with more environment than is read"))
 	add(name, p.longMaps.reason("processes with more memory mappings than are read, so that what they map is unknown"))
 	add(name, p.manyThreads.reason("busy processes with more threads than are read at once, so that they are read in turns"))
+	add(name, p.withheld.reason("processes that hold up whoever reads their arguments, environment or mappings, which stay unknown"))
 	add(name, p.damaged.reason("processes with files that are not understood"))
 	add("budget", p.late.reason("quiet processes looked at more seldom than they should be, to stay within the CPU budget"))
 	add("budget", p.waiting.reason("closer looks that had to wait, to stay within the CPU budget"))
 	add("hash", p.hash.gap())
+	add("hash", p.hash.slow.reason("executables that do not let themselves be read, so that others wait"))
 }

@@ -25,6 +25,8 @@ const (
 	atOnce = 64
 	// rest is how long nothing is read when the budget for events is used up.
 	rest = 100 * time.Millisecond
+	// waitAgain is how often it may begin anew to wait for programs that hold up the look at them.
+	waitAgain = 2 * time.Second
 	// answerWithin is how long the kernel may take to answer the request to listen. It answers at once or, outside the
 	// machine's own PID namespace, never.
 	answerWithin = 300 * time.Millisecond
@@ -35,7 +37,10 @@ const (
 type connector struct {
 	fd, wake int
 	at       places
-	look     *closer
+	look     *aside
+	waited   time.Duration // uptime at which it began to count for how many programs it waits
+	asked    time.Duration // CPU time used elsewhere
+	freed    []int
 	clock    clock
 	pay      budget
 	parents  map[int]parent
@@ -82,7 +87,7 @@ func openConnector(o Options) (*connector, error) {
 		return nil, err
 	}
 	c := &connector{
-		fd: -1, wake: -1, at: at, look: newCloser(at, o), clock: liveClock(), pay: newBudget(o.EventBudget, 50*time.Second),
+		fd: -1, wake: -1, at: at, look: liveAside(at, o), clock: liveClock(), pay: newBudget(o.EventBudget, 50*time.Second),
 		parents: make(map[int]parent), line: make([]byte, 4096), in: make([]byte, 8192), ended: make(chan struct{}),
 	}
 	if err := c.open(); err != nil {
@@ -163,6 +168,9 @@ func (c *connector) batch() error {
 		return fmt.Errorf("read the clock: %w", err)
 	}
 	c.pay.earn(up)
+	if c.asked = 0; up-c.waited >= waitAgain {
+		c.waited, c.freed = up, c.look.back(c.freed[:0])
+	}
 	for range atOnce {
 		changes, err := c.receive()
 		if err != nil {
@@ -175,14 +183,14 @@ func (c *connector) batch() error {
 			switch change.Kind {
 			case procfs.Answered:
 			case procfs.Executed:
-				c.executed(change.PID, at, up, c.pay.credit > c.clock.cost()-before)
+				c.executed(change.PID, at, up, c.pay.credit > c.clock.cost()-before+c.asked)
 			case procfs.Exited:
 				delete(c.parents, change.PID)
 				c.put(host.Event{At: at, Kind: host.ProcessEnded, ID: host.ProcID{PID: change.PID}})
 			}
 		}
 	}
-	c.pay.spend(c.clock.cost() - before)
+	c.pay.spend(c.clock.cost() - before + c.asked)
 	return nil
 }
 
@@ -218,14 +226,19 @@ func (c *connector) read(pid int, up time.Duration) (p parent, above int, ok boo
 		return p, 0, false
 	}
 	p = parent{id: host.ProcID{PID: pid, Born: s.Born}, name: string(s.Comm)}
-	if d, _, _, err := c.look.look(pid, up, nil, 0); err == nil {
-		p.detail = d
+	a, ok := c.look.put(question{pid: pid, now: up})
+	c.asked += a.cost
+	if !ok {
+		a.detail, _, _, a.err = c.look.here.look(pid, up, nil, 0, true)
+	}
+	if a.err == nil {
+		p.detail = a.detail
 	}
 	return p, s.Parent, true
 }
 
 func (c *connector) stat(pid int) (s procfs.Stat, ok bool) {
-	line, err := c.at.proc.Read(c.line[:0], c.look.of(pid, "stat"), cap(c.line)-1)
+	line, err := c.at.proc.Read(c.line[:0], c.look.here.of(pid, "stat"), cap(c.line)-1)
 	if err != nil && !errors.Is(err, tree.ErrLonger) {
 		return s, false
 	}
@@ -319,9 +332,6 @@ func (c *connector) free() {
 			_ = unix.Close(fd)
 		}
 	}
-	for _, t := range []tree.Tree{c.at.proc, c.at.sys, c.at.etc} {
-		if l, ok := t.(*tree.Live); ok {
-			_ = l.Close()
-		}
-	}
+	c.look.close()
+	_ = c.at.close()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"hash/maphash"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -28,23 +29,26 @@ const (
 // looks at the same time has one of his own.
 type closer struct {
 	at      places
+	cost    func() time.Duration // CPU time of the thread, where that is not counted already
 	maxArgs int
 	maxEnv  int
 	users   users
-	seed    maphash.Seed
+	seed    maphash.Seed      // the same for all, so that their prints can be compared
 	names   map[string]string // of environment variables, each kept once
 
-	path, work                     []byte
+	path                           []byte
 	exe, cwd, args, env, cgroup    []byte
 	status                         []byte
 	file                           tree.File
 	exeErr, cwdErr, argErr, envErr error
 	cgroupErr                      error
 	parsed                         procfs.Status
+	maps                           procfs.Maps
+	lines                          []byte
 }
 
-func newCloser(at places, o Options) *closer {
-	return &closer{at: at, maxArgs: o.MaxArgs, maxEnv: o.MaxEnv, seed: maphash.MakeSeed(), names: make(map[string]string), users: users{etc: at.etc}}
+func newCloser(at places, o Options, seed maphash.Seed) *closer {
+	return &closer{at: at, cost: still, maxArgs: o.MaxArgs, maxEnv: o.MaxEnv, seed: seed, names: make(map[string]string), users: users{etc: at.etc}}
 }
 
 // of makes the path of a file of a process in the kept buffer.
@@ -54,17 +58,24 @@ func (c *closer) of(pid int, file string) []byte {
 	return c.path
 }
 
+// errWithheld stands for what was not read because the process may be holding up whoever reads it.
+var errWithheld = errors.New("withheld")
+
 // look reads a process. When what it reads is what it read before (known by its print), it returns old and allocates
-// nothing. The error is an [fs.ErrNotExist] when the process has ended.
-func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64) (d *host.Detail, mark uint64, b blindness, err error) {
+// nothing. The error is an [fs.ErrNotExist] when the process has ended. A brief look leaves out what the process can hold up:
+// arguments and environment.
+func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64, brief bool) (d *host.Detail, mark uint64, b blindness, err error) {
 	c.exe, c.exeErr = c.at.proc.Link(c.exe[:0], c.of(pid, "exe"))
 	c.cwd, c.cwdErr = c.at.proc.Link(c.cwd[:0], c.of(pid, "cwd"))
-	c.args, c.argErr = c.at.proc.Read(c.args[:0], c.of(pid, "cmdline"), c.maxArgs)
-	c.env, c.envErr = c.at.proc.Read(c.env[:0], c.of(pid, "environ"), c.maxEnv)
+	c.args, c.env, c.argErr, c.envErr = c.args[:0], c.env[:0], errWithheld, errWithheld
+	if !brief {
+		c.args, c.argErr = c.at.proc.Read(c.args, c.of(pid, "cmdline"), c.maxArgs)
+		c.env, c.envErr = c.at.proc.Read(c.env, c.of(pid, "environ"), c.maxEnv)
+	}
 	c.cgroup, c.cgroupErr = c.at.proc.Read(c.cgroup[:0], c.of(pid, "cgroup"), 64<<10)
 	status, statusErr := c.at.proc.Read(c.status[:0], c.of(pid, "status"), 64<<10)
 	c.status = status
-	if tree.Gone(statusErr) && tree.Gone(c.argErr) {
+	if tree.Gone(statusErr) && (brief || tree.Gone(c.argErr)) {
 		return old, oldPrint, 0, statusErr
 	}
 	c.parsed = procfs.ParseStatus(c.status)
@@ -146,8 +157,9 @@ func (c *closer) detail(pid int, now time.Duration) *host.Detail {
 	return d
 }
 
-// executable tells a deleted executable from one whose name ends in " (deleted)", which is how the kernel marks the former:
-// the latter is the very file that one finds under the whole name, as the process sees it.
+// executable tells a deleted executable from one whose name ends in " (deleted)", which is how the kernel marks the former.
+// One without any name left is deleted; otherwise it is not when the very file is found under the whole name, as the process
+// sees it.
 func (c *closer) executable(pid int, d *host.Detail) {
 	d.ExeFile = c.file.ID
 	name, marked := bytes.CutSuffix(c.exe, []byte(" (deleted)"))
@@ -155,12 +167,56 @@ func (c *closer) executable(pid int, d *host.Detail) {
 		d.Exe, d.ExeDeleted = string(c.exe), host.No
 		return
 	}
-	c.work = append(append(c.work[:0], c.of(pid, "root")...), c.exe...)
-	if f, err := c.at.proc.Stat(c.work); err == nil && f.ID == c.file.ID && f.ID != (host.FileID{}) {
-		d.Exe, d.ExeDeleted = string(c.exe), host.No
-		return
+	if c.file.Unlinked != host.Yes {
+		f, err := c.at.proc.Below(c.of(pid, "root"), c.exe)
+		if err == nil && f.ID == c.file.ID && f.ID != (host.FileID{}) {
+			d.Exe, d.ExeDeleted = string(c.exe), host.No
+			return
+		}
 	}
 	d.Exe, d.ExeDeleted = string(name), host.Yes
+}
+
+// readMaps adds up the memory mappings of a process in c.maps. They are not known when they cannot be read or are more lines
+// than the bound.
+func (c *closer) readMaps(pid, most int) (known, long bool, b blindness) {
+	f, err := c.at.proc.Open(c.of(pid, "maps"))
+	if err != nil {
+		return false, false, 0
+	}
+	defer f.Close()
+	if c.lines == nil {
+		c.lines = make([]byte, 64<<10)
+	}
+	c.maps.Reset()
+	kept, skip := 0, false // bytes of an unfinished line; whether a line too long for the buffer is being passed over
+	for {
+		n, err := f.Read(c.lines[kept:])
+		b := c.lines[:kept+n]
+		for {
+			i := bytes.IndexByte(b, '\n')
+			if i < 0 {
+				break
+			}
+			if !skip && c.maps.Line(b[:i]) != nil {
+				return false, false, notParsed
+			}
+			b, skip = b[i+1:], false
+		}
+		if c.maps.Lines > most {
+			return false, true, 0
+		}
+		if err != nil {
+			return errors.Is(err, io.EOF), false, 0
+		}
+		if len(b) == len(c.lines) { // the part before the path is in it, the rest does not matter
+			if !skip && c.maps.Line(b) != nil {
+				return false, false, notParsed
+			}
+			b, skip = b[:0], true
+		}
+		kept = copy(c.lines, b)
+	}
 }
 
 // name keeps the name of an environment variable once for all processes.

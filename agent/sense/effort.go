@@ -1,10 +1,8 @@
 package sense
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -208,57 +206,21 @@ func (p *processes) memory(q *host.Process, h *held, old *host.Memory) *host.Mem
 		st := procfs.ParseStatus(b)
 		mem.Hugetlb, mem.RSSAnon = st.Hugetlb, st.RSSAnon
 	}
-	mem.Known = p.readMaps(q.ID.PID, h)
+	a, ok := p.look.put(question{pid: q.ID.PID, maps: p.o.MaxMaps})
+	p.elsewhere += a.cost
+	h.withheld, h.longMaps, mem.Known = !ok, a.long, a.maps != nil
+	h.blind |= a.blind
 	switch {
+	case !ok && old != nil:
+		return old
 	case !mem.Known:
 		if mem.Hugetlb < 0 && mem.RSSAnon < 0 {
 			return nil
 		}
-	case old != nil && old.Known && p.maps.Same(old):
+	case old != nil && old.Known && a.maps.Same(old):
 		mem.Large, mem.Exec, mem.ExecMaps, mem.WriteExec = old.Large, old.Exec, old.ExecMaps, old.WriteExec
 	default:
-		p.maps.Fill(&mem)
+		a.maps.Fill(&mem)
 	}
 	return &mem
-}
-
-// readMaps adds up the memory mappings of a process. It fails when they cannot be read or are more than the bound.
-func (p *processes) readMaps(pid int, h *held) bool {
-	h.longMaps = false
-	f, err := p.at.proc.Open(p.of(pid, "maps"))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	p.maps.Reset()
-	kept, skip := 0, false // bytes of an unfinished line; whether a line too long for the buffer is being passed over
-	for {
-		n, err := f.Read(p.work[kept:])
-		b := p.work[:kept+n]
-		for {
-			i := bytes.IndexByte(b, '\n')
-			if i < 0 {
-				break
-			}
-			if !skip && p.maps.Line(b[:i]) != nil {
-				h.blind |= notParsed
-				return false
-			}
-			b, skip = b[i+1:], false
-		}
-		if p.maps.Lines > p.o.MaxMaps {
-			h.longMaps = true
-			return false
-		}
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		if len(b) == len(p.work) { // the part before the path is in it, the rest does not matter
-			if !skip && p.maps.Line(b) != nil {
-				return false
-			}
-			b, skip = b[:0], true
-		}
-		kept = copy(p.work, b)
-	}
 }

@@ -3,6 +3,7 @@ package sense
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"time"
 
@@ -26,7 +27,7 @@ func FromFS(fsys fs.FS, o Options) (*Looker, error) {
 		return nil, err
 	}
 	c := clock{now: at.clock, since: still, cost: still}
-	p := newProcesses(at, c, o, newHasher(o.HashLimit, false), func() bool { return false })
+	p := newProcesses(at, c, o, newAside(newCloser(at, o, maphash.MakeSeed()), nil), newHasher(o.HashLimit, at.proc, false), func() bool { return false })
 	return &Looker{sensors: []Sensor{newProcMachine(at, c), p, missing("gpu", noGPU)}}, nil
 }
 

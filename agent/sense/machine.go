@@ -160,9 +160,12 @@ func (m *procMachine) identity() host.Identity {
 
 // Close implements [io.Closer]: it lets go of the file system, which the other sensors read too. It is the last to be
 // closed.
-func (m *procMachine) Close() error {
+func (m *procMachine) Close() error { return m.at.close() }
+
+// close lets go of the file system.
+func (at *places) close() error {
 	var errs []error
-	for _, t := range []tree.Tree{m.at.proc, m.at.sys, m.at.etc} {
+	for _, t := range []tree.Tree{at.proc, at.sys, at.etc} {
 		if c, ok := t.(io.Closer); ok {
 			errs = append(errs, c.Close())
 		}

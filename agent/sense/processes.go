@@ -32,7 +32,7 @@ type processes struct {
 	at    places
 	clock clock
 	keep  tree.Keeper // nil where files cannot be kept open
-	look  *closer
+	look  *aside
 	hash  *hasher
 	// told is whether somebody else tells of processes that start and end. Where nobody does, the differences between
 	// two looks have to do.
@@ -43,13 +43,13 @@ type processes struct {
 	pids, hot         []int
 	ended             []host.Event
 	missed            []host.Event // told of as started in the look before, and gone before that look: their end is still to come
-	path, line, work  []byte
+	path, line        []byte
 	tids              []int
-	maps              procfs.Maps
 	kernelDetail      *host.Detail
 
 	pay         budget
 	paidFrom    time.Duration // what the clock said the thread had used when this look began
+	elsewhere   time.Duration // what others used for it since
 	began       time.Duration
 	uptime      time.Duration
 	kept        int
@@ -64,6 +64,7 @@ type processes struct {
 	longArgs    tally
 	longEnv     tally
 	longMaps    tally
+	withheld    tally
 	manyThreads tally
 	damaged     tally
 }
@@ -81,6 +82,7 @@ type held struct {
 	again    bool // it was so young at its closer look that it is looked at once more
 	refused  bool // its counters may not be read
 	dead     bool
+	withheld bool // what it can hold up could not be read
 	blind    blindness
 	print    uint64
 	checked  time.Duration
@@ -94,13 +96,14 @@ type held struct {
 	mapsRSS       int64
 	mapsReads     int
 	hashFailed    bool
+	hashTries     int
 }
 
-func newProcesses(at places, c clock, o Options, h *hasher, told func() bool) *processes {
+func newProcesses(at places, c clock, o Options, look *aside, h *hasher, told func() bool) *processes {
 	p := &processes{
-		o: o, at: at, clock: c, look: newCloser(at, o), hash: h, told: told, maxKept: o.MaxKeptFDs, first: true,
-		pay:  newBudget(o.CPUBudget, o.SweepMax),
-		line: make([]byte, 32<<10), work: make([]byte, 64<<10),
+		o: o, at: at, clock: c, look: look, hash: h, told: told, maxKept: o.MaxKeptFDs, first: true,
+		pay:          newBudget(o.CPUBudget, o.SweepMax),
+		line:         make([]byte, 32<<10),
 		kernelDetail: &host.Detail{Args: []string{}, ArgsKnown: true, Env: []host.EnvVar{}, EnvKnown: true, User: "root"},
 	}
 	p.keep, _ = at.proc.(tree.Keeper)
@@ -115,6 +118,7 @@ func (p *processes) Close() error {
 	for i := range p.held {
 		p.drop(&p.held[i])
 	}
+	p.look.close()
 	p.hash.close()
 	return nil
 }
@@ -127,8 +131,9 @@ func (p *processes) Sense(ctx context.Context, snap *host.Snapshot) error {
 	p.paidFrom, p.began, p.uptime = p.clock.cost(), p.clock.since(), snap.Uptime
 	p.pay.earn(snap.Uptime)
 	p.ended = p.ended[:0]
-	p.deferred = 0
+	p.deferred, p.elsewhere = 0, 0
 	p.nameEnded(snap)
+	p.takeBack()
 	if err := p.list(); err != nil {
 		return fmt.Errorf("list processes: %w", denied(err))
 	}
@@ -154,7 +159,7 @@ func (p *processes) Sense(ctx context.Context, snap *host.Snapshot) error {
 	return nil
 }
 
-func (p *processes) used() time.Duration { return p.clock.cost() - p.paidFrom }
+func (p *processes) used() time.Duration { return p.clock.cost() - p.paidFrom + p.elsewhere }
 
 // left is what this look may still use.
 func (p *processes) left() time.Duration { return p.pay.credit - p.used() }

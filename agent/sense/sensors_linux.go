@@ -2,6 +2,7 @@ package sense
 
 import (
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"time"
@@ -22,11 +23,15 @@ func sensors(o Options) ([]Sensor, error) {
 	}
 	o.MaxKeptFDs = min(o.MaxKeptFDs, halfOfDescriptors())
 	c := liveClock()
+	hash, err := liveHasher(o)
+	if err != nil {
+		return nil, err
+	}
 	events, told := connectorSensor(o)
 	return []Sensor{
 		newProcMachine(at, c),
 		events,
-		newProcesses(at, c, o, newHasher(o.HashLimit, true), told),
+		newProcesses(at, c, o, liveAside(at, o), hash, told),
 		missing("gpu", noGPU),
 	}, nil
 }
@@ -49,6 +54,31 @@ func live(o Options) (places, error) {
 		}
 	}
 	return at, nil
+}
+
+// liveAside takes closer looks in goroutines that have the file system opened for themselves.
+func liveAside(at places, o Options) *aside {
+	seed := maphash.MakeSeed()
+	return newAside(newCloser(at, o, seed), func() (*closer, error) {
+		at, err := live(o)
+		if err != nil {
+			return nil, err
+		}
+		c := newCloser(at, o, seed)
+		c.cost = liveClock().cost
+		return c, nil
+	})
+}
+
+func liveHasher(o Options) (*hasher, error) {
+	if o.HashLimit == 0 {
+		return newHasher(0, nil, false), nil
+	}
+	proc, err := tree.OpenLive(o.Proc)
+	if err != nil {
+		return nil, fmt.Errorf("open proc file system: %w", err)
+	}
+	return newHasher(o.HashLimit, proc, true), nil
 }
 
 // nothing is a file system without files.

@@ -74,21 +74,42 @@ func (t tree) Stat(name []byte) (File, error) {
 	if err != nil {
 		return File{}, ended(err)
 	}
+	return fileOf(info), nil
+}
+
+func fileOf(info fs.FileInfo) File {
 	f := File{Size: info.Size(), Modified: info.ModTime().UnixNano(), Regular: info.Mode().IsRegular()}
 	if id, ok := info.Sys().(host.FileID); ok {
 		f.ID = id
-	} else {
-		f.ID = fileID(info)
+		return f
 	}
-	return f, nil
+	complete(&f, info)
+	return f
 }
 
-func (t tree) Open(name []byte) (io.ReadCloser, error) {
+func (t tree) Below(dir, name []byte) (File, error) {
+	return t.Stat([]byte(path.Join(string(dir), string(name))))
+}
+
+func (t tree) Open(name []byte) (Opened, error) {
 	f, err := t.fsys.Open(t.at(name))
 	if err != nil {
 		return nil, ended(err)
 	}
-	return f, nil
+	return opened{f, f.Stat}, nil
+}
+
+type opened struct {
+	io.ReadCloser
+	stat func() (fs.FileInfo, error)
+}
+
+func (o opened) File() (File, error) {
+	info, err := o.stat()
+	if err != nil {
+		return File{}, ended(err)
+	}
+	return fileOf(info), nil
 }
 
 func (t tree) at(name []byte) string { return path.Join(t.root, string(name)) }

@@ -8,11 +8,15 @@ import (
 	"github.com/minehound/minehound/agent/host"
 )
 
-func fileID(info fs.FileInfo) host.FileID {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return host.FileID{Dev: uint64(st.Dev), Ino: st.Ino} //nolint:unconvert // it is 32 bits wide on some machines
+// complete adds what only os.Stat tells.
+func complete(f *File, info fs.FileInfo) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return
 	}
-	return host.FileID{}
+	f.ID = host.FileID{Dev: uint64(st.Dev), Ino: st.Ino} //nolint:unconvert // it is 32 bits wide on some machines
+	f.Changed = st.Ctim.Nano()
+	f.Unlinked = host.FactOf(st.Nlink == 0)
 }
 
 func noProcess(err error) bool { return errors.Is(err, syscall.ESRCH) }

@@ -2,12 +2,8 @@
 
 package tree
 
-import (
-	"io/fs"
+import "io/fs"
 
-	"github.com/minehound/minehound/agent/host"
-)
-
-func fileID(fs.FileInfo) host.FileID { return host.FileID{} }
+func complete(*File, fs.FileInfo) {}
 
 func noProcess(error) bool { return false }

@@ -1,11 +1,11 @@
 package tree
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"unsafe"
 
@@ -190,25 +190,93 @@ func numbers(dst []int, b []byte) []int {
 
 // Stat implements [Filer].
 func (l *Live) Stat(path []byte) (File, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(l.root, string(path), &st, 0); err != nil {
-		return File{}, refused(err)
+	l.name = append(append(l.name[:0], path...), 0)
+	return statx(l.root, l.name, 0)
+}
+
+var noName = []byte{0}
+
+// statx takes what the kernel knows already: a network file system whose server is gone, or a file system in user space,
+// is not asked. The name ends in NUL.
+func statx(dir int, name []byte, flags uintptr) (File, error) {
+	var st unix.Statx_t
+	for {
+		_, _, e := unix.Syscall6(unix.SYS_STATX, uintptr(dir), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
+			flags|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, uintptr(unsafe.Pointer(&st)), 0)
+		switch e {
+		case 0:
+			return File{
+				ID:       host.FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino},
+				Size:     int64(min(st.Size, 1<<62)),
+				Modified: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec),
+				Changed:  st.Ctime.Sec*1e9 + int64(st.Ctime.Nsec),
+				Regular:  st.Mode&unix.S_IFMT == unix.S_IFREG,
+				Unlinked: host.FactOf(st.Nlink == 0),
+			}, nil
+		case unix.EINTR:
+		default:
+			return File{}, failure(e)
+		}
 	}
-	return File{
-		ID:       host.FileID{Dev: uint64(st.Dev), Ino: st.Ino}, //nolint:unconvert // it is 32 bits wide on some machines
-		Size:     st.Size,
-		Modified: st.Mtim.Nano(),
-		Regular:  st.Mode&unix.S_IFMT == unix.S_IFREG,
-	}, nil
+}
+
+// resolveCached is RESOLVE_CACHED of <linux/openat2.h>: what is not in the kernel's cache is not looked for.
+const resolveCached = 0x20
+
+// Below implements [Filer]. A kernel before Linux 5.12 can only look by asking, so there nothing is found.
+func (l *Live) Below(dir, path []byte) (File, error) {
+	at, err := l.open(dir, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return File{}, err
+	}
+	defer unix.Close(at)
+	path = bytes.TrimLeft(path, "/")
+	l.name = append(append(l.name[:0], path...), 0)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolveCached | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_IN_ROOT}
+	for range 5 { // a rename anywhere in the tree makes the kernel say "try again" too
+		fd, _, e := unix.Syscall6(unix.SYS_OPENAT2, uintptr(at), uintptr(unsafe.Pointer(unsafe.SliceData(l.name))),
+			uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
+		switch e {
+		case 0:
+			defer unix.Close(int(fd))
+			return statx(int(fd), noName, unix.AT_EMPTY_PATH)
+		case unix.EAGAIN, unix.EINTR:
+		default:
+			return File{}, failure(e)
+		}
+	}
+	return File{}, fs.ErrNotExist
 }
 
 // Open implements [Filer].
-func (l *Live) Open(path []byte) (io.ReadCloser, error) {
-	fd, err := l.open(path, unix.O_RDONLY)
+func (l *Live) Open(path []byte) (Opened, error) {
+	fd, err := l.open(path, unix.O_RDONLY|unix.O_NONBLOCK) // does not wait for somebody's lease or a pipe's other end
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), string(path)), nil
+	return &liveFile{fd}, nil
+}
+
+type liveFile struct{ fd int }
+
+// Read implements [io.Reader].
+func (f *liveFile) Read(b []byte) (int, error) {
+	n, err := read(f.fd, b)
+	if n == 0 && err == nil && len(b) > 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// File implements [Opened].
+func (f *liveFile) File() (File, error) { return statx(f.fd, noName, unix.AT_EMPTY_PATH) }
+
+// Close implements [io.Closer].
+func (f *liveFile) Close() error {
+	if err := unix.Close(f.fd); err != nil {
+		return fmt.Errorf("close file: %w", err)
+	}
+	return nil
 }
 
 // Keep implements [Keeper].

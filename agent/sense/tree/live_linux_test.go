@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/minehound/minehound/agent/host"
 )
 
 // Both trees must say the same about the same directory.
@@ -123,5 +126,76 @@ func TestLiveDoesNotAllocate(t *testing.T) {
 	}
 	if len(pids) == 0 || len(buf) == 0 {
 		t.Error("nothing was read")
+	}
+}
+
+// Nothing that has to be asked for is told, and no link is followed, so that nobody can hold up the caller.
+func TestLiveBelowFindsWhatIsKnownOnly(t *testing.T) {
+	dir := t.TempDir()
+	live, err := OpenLive(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	if err := os.MkdirAll(filepath.Join(dir, "root/a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "root/a/b"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a", filepath.Join(dir, "root/link")); err != nil {
+		t.Fatal(err)
+	}
+	want, err := live.Stat([]byte("root/a/b"))
+	if err != nil || want.Unlinked != host.No || want.Changed == 0 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	if f, err := live.Below([]byte("root"), []byte("/a/b")); err != nil || f != want {
+		t.Errorf("%+v, %v", f, err)
+	}
+	for _, name := range []string{"/a/none", "/link/b", "/../root/a/b"} {
+		if f, err := live.Below([]byte("root"), []byte(name)); err == nil {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	f, err := live.Open([]byte("root/a/b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(filepath.Join(dir, "root/a/b")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.File(); err != nil || got.ID != want.ID || got.Unlinked != host.Yes {
+		t.Errorf("without a name: %+v, %v", got, err)
+	}
+}
+
+// Who replaces what is in a file can put back its size and its time of modification, but not its time of change, on which
+// the memory of hashes relies.
+func TestLiveNoticesAFileThatWasMadeToLookUnchanged(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(name, []byte("honest"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	live, err := OpenLive(filepath.Dir(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	before, err := live.Stat([]byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // the kernel's clock for files is no finer than its tick
+	if err := os.WriteFile(name, []byte("evil!!"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(name, time.Time{}, time.Unix(0, before.Modified)); err != nil {
+		t.Fatal(err)
+	}
+	after, err := live.Stat([]byte("x"))
+	if err != nil || after.Size != before.Size || after.Modified != before.Modified || after == before {
+		t.Errorf("%+v, then %+v, %v", before, after, err)
 	}
 }

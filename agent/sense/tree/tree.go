@@ -29,10 +29,20 @@ type Lister interface {
 	Numbers(dst []int, dir []byte) ([]int, error)
 }
 
-// Filer looks at the file behind a path, links followed.
+// Filer looks at the file behind a path, links followed. The live one asks no file server and no file system in user space
+// for what Stat and Below tell: whoever runs it could let the caller wait for ever. Open and reading do ask.
 type Filer interface {
 	Stat(path []byte) (File, error)
-	Open(path []byte) (io.ReadCloser, error)
+	// Below looks for a file by its whole path within the directory behind dir. No link on that path is followed. What
+	// the kernel does not know without asking is an [fs.ErrNotExist].
+	Below(dir, path []byte) (File, error)
+	Open(path []byte) (Opened, error)
+}
+
+// Opened is an open file.
+type Opened interface {
+	io.ReadCloser
+	File() (File, error)
 }
 
 // Tree is all of that.
@@ -50,12 +60,14 @@ type Keeper interface {
 	Drop(kept int)
 }
 
-// File is which file it is.
+// File is which file it is, and of which content as far as that can be told from outside.
 type File struct {
 	ID       host.FileID // zero where it has none
 	Size     int64
-	Modified int64 // nanoseconds since 1970
+	Modified int64 // nanoseconds since 1970, as its owner likes
+	Changed  int64 // nanoseconds since 1970 at which anything about it last changed, by the kernel's clock; 0 unknown
 	Regular  bool
+	Unlinked host.Fact // whether it has no name any more
 }
 
 // Gone tells an error that says: not there, or no longer.

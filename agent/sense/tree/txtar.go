@@ -189,7 +189,11 @@ func (m machine) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{info: info{n}, r: bytes.NewReader(n.data)}, nil
+	behind, err := m.find("stat", name, true) // which says whose content that is
+	if err != nil {
+		return nil, err
+	}
+	return &file{info: info{behind}, r: bytes.NewReader(n.data)}, nil
 }
 
 // Stat implements [fs.StatFS].
