@@ -22,6 +22,7 @@ type dossier struct {
 	keys        []string // of the programs it is about, the one that founded it first
 	first, last time.Time
 	held        []evidence // by rule
+	version     uint64     // of what held weighs, from 1
 	members     []*member  // by age
 	more        int        // members forgotten
 	crowd       crowd
@@ -40,6 +41,7 @@ type dossier struct {
 	revision    int
 	told        told
 	everPaged   bool
+	over        bool // closed, or taken in by another
 }
 
 // evidence is one rule that held.
@@ -90,17 +92,24 @@ func (d *dossier) hold(m *member, f *detect.Finding, at time.Time, watched time.
 			return
 		}
 		d.held = slices.Insert(d.held, i, evidence{finding: brief(f)})
-		d.changed, d.pending = true, true
+		d.reweigh()
 	}
 	e := &d.held[i]
 	e.watched = watched
 	switch {
 	case f.Weight > e.finding.Weight:
-		e.finding, d.changed, d.pending = brief(f), true, true
+		e.finding = brief(f)
+		d.reweigh()
 	case f.Weight == e.finding.Weight && (f.Subject.ID == e.finding.Subject.ID || d.isGone(e.finding.Subject.ID)):
 		e.finding = brief(f)
 	}
 	m.note(f)
+}
+
+// reweigh notes that the evidence weighs something else now.
+func (d *dossier) reweigh() {
+	d.changed, d.pending = true, true
+	d.version++
 }
 
 // brief is a finding that does not hold on to all that is known of its process: the member does that once.
@@ -147,7 +156,7 @@ func (d *dossier) drop(i int) {
 	for _, m := range d.members {
 		d.release(m, rule)
 	}
-	d.changed, d.pending = true, true
+	d.reweigh()
 }
 
 // release takes a rule from what a member holds.
@@ -157,6 +166,7 @@ func (d *dossier) release(m *member, rule string) {
 		return
 	}
 	m.rules = slices.Delete(m.rules, i, i+1)
+	m.worth = worth{}
 	m.weighty, m.telling = false, false
 	for _, r := range m.rules {
 		if j, ok := d.find(r); ok {
@@ -211,8 +221,9 @@ func (d *dossier) take(o *dossier, l *links) {
 	for i := range o.held {
 		d.adopt(&o.held[i])
 	}
+	d.reweigh()
 	for _, m := range o.members {
-		m.told = false
+		m.told, m.worth = false, worth{}
 		m.rules = slices.DeleteFunc(m.rules, func(r string) bool { _, ok := d.find(r); return !ok })
 		d.join(m, l)
 	}

@@ -14,6 +14,7 @@ type links struct {
 	look   uint64 // number of the look, to tell one from the next
 	stale  bool
 	gone   int // members removed since it was rebuilt
+	turned turned
 	procs  map[host.ProcID]place
 	keys   map[string]*dossier
 	below  map[host.ProcID][]*dossier // by process: the cases with a member that comes from it
@@ -25,6 +26,12 @@ type links struct {
 type place struct {
 	d *dossier
 	m *member
+}
+
+// turned is the process that a case had no room for last.
+type turned struct {
+	id host.ProcID
+	d  *dossier
 }
 
 // content is a program by what it is made of, whatever it is called.
@@ -58,7 +65,7 @@ func (l *links) rebuild(open []*dossier) {
 			l.keys[k] = d
 		}
 	}
-	l.stale, l.gone = false, 0
+	l.stale, l.gone, l.turned = false, 0, turned{}
 }
 
 func (l *links) add(d *dossier, m *member) {
@@ -87,6 +94,30 @@ func (l *links) remove(m *member) {
 	l.stale = l.stale || l.gone >= MaxMembers
 }
 
+// forget takes a case out that is over. Where its members were before they changed their job or program it stays until
+// the next rebuilding; [links.of] passes over it.
+func (l *links) forget(d *dossier) {
+	d.over = true
+	for _, m := range d.members {
+		delete(l.procs, m.subject.ID)
+		l.unkey(program(&m.subject), d)
+	}
+	for _, k := range d.keys {
+		l.unkey(k, d)
+	}
+	if l.turned.d == d {
+		l.turned = turned{}
+	}
+	l.gone += max(1, len(d.members))
+	l.stale = l.stale || l.gone >= MaxMembers
+}
+
+func (l *links) unkey(key string, d *dossier) {
+	if l.keys[key] == d {
+		delete(l.keys, key)
+	}
+}
+
 func insert[K comparable](to map[K][]*dossier, k K, d *dossier) {
 	if !slices.Contains(to[k], d) {
 		to[k] = append(to[k], d)
@@ -102,7 +133,7 @@ func insert[K comparable](to map[K][]*dossier, k K, d *dossier) {
 func (l *links) of(m *member, f *detect.Finding) []*dossier {
 	var out []*dossier
 	join := func(d *dossier) {
-		if d != nil && !slices.Contains(out, d) {
+		if d != nil && !d.over && !slices.Contains(out, d) {
 			out = append(out, d)
 		}
 	}
@@ -140,6 +171,9 @@ func (l *links) of(m *member, f *detect.Finding) []*dossier {
 		if c := contentOf(&m.subject); c.sha256 != "" {
 			alike(l.copies[c])
 		}
+	}
+	if len(out) == 0 && l.turned.id == m.subject.ID { // what else is known of it belongs there as well
+		join(l.turned.d)
 	}
 	return out
 }

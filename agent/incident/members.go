@@ -25,6 +25,14 @@ type member struct {
 	gone    bool
 	told    bool
 	cpu     time.Duration
+	worth   worth
+}
+
+// worth is how much evidence a member held when it was last counted: at that version of the case's evidence, by so many rules.
+type worth struct {
+	version uint64
+	rules   int
+	sum     detect.Decibans
 }
 
 // job is the processes that a shell without job control, a supervisor script or a program starts: they share a process
@@ -81,21 +89,25 @@ func (d *dossier) makeRoom(m *member, l *links) bool {
 	i := slices.IndexFunc(d.members, func(o *member) bool { return o.gone && o != named })
 	if i >= 0 {
 		d.lose(d.members[i])
+	} else if i = d.least(); d.weight(m) <= d.weight(d.members[i]) {
+		return false
 	} else {
-		i = len(d.members) - 1
-		for j, o := range d.members {
-			if d.weight(o) < d.weight(d.members[i]) {
-				i = j
-			}
-		}
-		if d.weight(m) <= d.weight(d.members[i]) {
-			return false
-		}
 		d.refuse(d.members[i], l)
 	}
 	l.remove(d.members[i])
 	d.members = slices.Delete(d.members, i, i+1)
 	return true
+}
+
+// least is the member that holds least evidence, of equal ones the youngest.
+func (d *dossier) least() int {
+	least := len(d.members) - 1
+	for i, o := range d.members {
+		if d.weight(o) < d.weight(d.members[least]) {
+			least = i
+		}
+	}
+	return least
 }
 
 // lose keeps of a dead member what the case still needs.
@@ -175,12 +187,16 @@ func (d *dossier) weight(m *member) detect.Decibans {
 	if m.starter {
 		return -1
 	}
+	if m.worth.version == d.version && m.worth.rules == len(m.rules) {
+		return m.worth.sum
+	}
 	var w detect.Decibans
 	for _, r := range m.rules {
 		if i, ok := d.find(r); ok {
 			w += max(0, d.held[i].finding.Weight)
 		}
 	}
+	m.worth = worth{d.version, len(m.rules), w}
 	return w
 }
 

@@ -206,7 +206,7 @@ func (c *SavedCase) restore(otherBoot bool) (*dossier, error) {
 		more: c.More, crowd: crowd{n: c.Crowd}, stranger: c.Stranger, deserted: c.Deserted, desert: c.Desert, verdict: c.Verdict,
 		severity: c.Severity, revision: c.Revision, everPaged: c.EverPaged, grown: c.Grown,
 		told:    told{c.Told.Open, c.Told.At, c.Told.Verdict, c.Told.Severity, c.Told.Allowed},
-		changed: true,
+		changed: true, version: 1,
 	}
 	for _, e := range c.Evidence {
 		i, known := d.find(e.Finding.Rule)

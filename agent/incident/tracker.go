@@ -175,7 +175,9 @@ func (t *Tracker) place(s *sight, f *detect.Finding) {
 	d.key(program(&m.subject))
 	if d.member(m.subject.ID) == nil {
 		m.covered = t.allow.covering(t.now, &m.subject, m.deleted) != nil
-		d.join(m, &t.links)
+		if !d.join(m, &t.links) {
+			t.links.turned = turned{m.subject.ID, d}
+		}
 	}
 	d.pending = d.pending || renewed
 	if !t.links.stale && d.member(m.subject.ID) == m {
@@ -241,12 +243,13 @@ func (t *Tracker) merge(into, from *dossier) {
 	}
 	t.past.file(from, t.now, into.id)
 	t.remove(from)
+	t.links.stale = true
 	into.take(from, &t.links)
 }
 
 func (t *Tracker) remove(d *dossier) {
 	t.open = slices.DeleteFunc(t.open, func(o *dossier) bool { return o == d })
-	t.links.stale = true
+	t.links.forget(d)
 }
 
 // begin opens a case, or opens one again.
@@ -272,7 +275,7 @@ func (t *Tracker) begin(m *member) *dossier {
 	if t.links.stale {
 		t.links.rebuild(t.open)
 	}
-	d := &dossier{id: id, keys: []string{key}, first: t.now}
+	d := &dossier{id: id, keys: []string{key}, first: t.now, version: 1}
 	t.past.resume(d, t.now, t.links.keys)
 	i, _ := t.search(id)
 	t.open = slices.Insert(t.open, i, d)
