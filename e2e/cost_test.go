@@ -56,7 +56,7 @@ func crowd(t *testing.T, n int) {
 		return
 	}
 	start(t, "", nil, "sh", "-c", `i=0; while [ $i -lt "$0" ]; do sleep infinity & i=$((i+1)); done; wait`, strconv.Itoa(more))
-	eventually(t, time.Minute, fmt.Sprintf("%d processes", n), func() bool { return processes(t) >= n })
+	eventually(t, 5*time.Minute, fmt.Sprintf("%d processes", n), func() bool { return processes(t) >= n })
 }
 
 func processes(t *testing.T) int {
