@@ -142,13 +142,13 @@ func (m *machine) spell(list []span, v *host.Value, raw bool) []span {
 		}
 		return list
 	case host.KindNumber:
-		m.arena = strconv.AppendFloat(m.arena, v.Number, 'f', -1, 64)
+		m.arena = appendNumber(m.arena, v.Number)
 	case host.KindBool:
 		m.arena = strconv.AppendBool(m.arena, v.Bool)
 	case host.KindNumbers:
 		for _, n := range v.Numbers {
 			from = len(m.arena)
-			m.arena = strconv.AppendFloat(m.arena, n, 'f', -1, 64)
+			m.arena = appendNumber(m.arena, n)
 			list = append(list, span{from, len(m.arena)})
 		}
 		return list
@@ -156,6 +156,14 @@ func (m *machine) spell(list []span, v *host.Value, raw bool) []span {
 		return list
 	}
 	return append(list, span{from, len(m.arena)})
+}
+
+// appendNumber spells a number as a rule does. Negative zero is zero, and is spelled like it.
+func appendNumber(b []byte, n float64) []byte {
+	if n == 0 {
+		return append(b, '0')
+	}
+	return strconv.AppendFloat(b, n, 'f', -1, 64)
 }
 
 func (m *machine) store(s string, raw bool) span {
