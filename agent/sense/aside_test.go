@@ -1,7 +1,9 @@
 package sense
 
 import (
+	"context"
 	"hash/maphash"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -49,7 +51,7 @@ func stickyWatch(t *testing.T, o Options, text string, hold map[string]chan stru
 	seed := maphash.MakeSeed()
 	c := clock{now: at.clock, since: still, cost: still}
 	look := newAside(newCloser(at, o, seed), func() (*closer, error) { return newCloser(slow, o, seed), nil })
-	p := newProcesses(at, c, o, look, newHasher(o.HashLimit, slow.proc, true), func() bool { return false })
+	p := newProcesses(at, c, o, look, newHasher(o.HashLimit, slow.proc, true), silence{})
 	return w, &Looker{sensors: []Sensor{newProcMachine(at, c), p}}
 }
 
@@ -164,4 +166,91 @@ func TestAnExecutableThatCannotBeReadHoldsUpNobody(t *testing.T) {
 		}
 		close(hold["40"])
 	})
+}
+
+// crier is a herald that tells what it is told to.
+type crier struct {
+	says    []host.Event
+	missing bool
+}
+
+func (c *crier) telling() bool { return true }
+func (c *crier) lossy() bool   { return c.missing }
+func (c *crier) Name() string  { return "events" }
+func (c *crier) Sense(_ context.Context, s *host.Snapshot) error {
+	s.Events = append(s.Events, c.says...)
+	c.says = nil
+	return nil
+}
+
+func TestAStartThatEscapedIsToldOfOnce(t *testing.T) {
+	w, c := &world{}, &crier{}
+	o := DefaultOptions()
+	at := places{proc: tree.FS(w, "proc"), sys: tree.FS(w, "sys"), etc: tree.FS(w, "etc"), pageSize: 4096, os: "linux"}
+	clk := clock{now: at.clock, since: still, cost: still}
+	p := newProcesses(at, clk, o, newAside(newCloser(at, o, maphash.MakeSeed()), nil), newHasher(0, nil, false), c)
+	l := &Looker{sensors: []Sensor{newProcMachine(at, clk), c, p}}
+	told := map[int]int{}
+	escaped := proc{pid: 50, parent: 1, born: 360_100, name: "x", cmdline: "/tmp/x\\0\\\n", exe: "/tmp/x", exeBody: "dev 1 ino 3\n"}
+	late, quiet := escaped, escaped
+	late.pid, quiet.pid, quiet.born = 51, 52, 360_900
+	look := func(up int, text string) {
+		w.be(t, base(up)+initProcess.text()+text)
+		s, err := l.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range s.Events {
+			if e.Kind == host.ProcessStarted {
+				told[e.ID.PID]++
+				if e.Detail == nil || e.Detail.Exe != "/tmp/x" {
+					t.Errorf("%+v", e)
+				}
+			}
+		}
+	}
+	look(3600, "")
+	c.missing = true
+	look(3602, escaped.text()+late.text())
+	if len(told) != 0 {
+		t.Errorf("told too early: %v", told)
+	}
+	// What the herald tells of one of them comes only now.
+	c.missing, c.says = false, []host.Event{{Kind: host.ProcessStarted, ID: host.ProcID{PID: 51, Born: 360_100}, Detail: &host.Detail{Exe: "/tmp/x", ArgsKnown: true}}}
+	look(3604, escaped.text()+late.text())
+	look(3606, escaped.text()+late.text())
+	look(3610, escaped.text()+late.text()+quiet.text()) // nothing is said to have escaped
+	look(3612, escaped.text()+late.text()+quiet.text())
+	if want := map[int]int{50: 1, 51: 1}; !maps.Equal(told, want) {
+		t.Errorf("told of %v, not %v", told, want)
+	}
+}
+
+func TestNobodyHidesBehindEverMoreOthers(t *testing.T) {
+	w := &world{}
+	o := DefaultOptions()
+	at := places{proc: tree.FS(w, "proc"), sys: tree.FS(w, "sys"), etc: tree.FS(w, "etc"), pageSize: 4096, os: "linux"}
+	var used time.Duration
+	clk := clock{now: at.clock, since: still, cost: func() time.Duration { used += time.Millisecond; return used }}
+	p := newProcesses(at, clk, o, newAside(newCloser(at, o, maphash.MakeSeed()), nil), newHasher(0, nil, false), silence{})
+	l := &Looker{sensors: []Sensor{newProcMachine(at, clk), p}}
+	hidden := proc{pid: 30_000, parent: 1, born: 360_100, name: "x", cmdline: "/tmp/x\\0\\\n", exe: "/tmp/x", exeBody: "dev 1 ino 3\n"}
+	w.be(t, base(3600)+initProcess.text())
+	for i := range 6 {
+		if _, err := l.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		text := base(3602+2*i) + initProcess.text() + hidden.text()
+		for k := range 3 * leastClose { // new ones every time, with lower numbers
+			text += proc{pid: 100 + 1000*i + k, parent: 1, born: 360_000 + 200*i, name: "decoy", cmdline: "decoy\\0\\\n", exe: "/bin/true", exeBody: "dev 1 ino 4\n"}.text()
+		}
+		w.be(t, text)
+	}
+	s, err := l.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if process(t, s, 30_000).Detail == nil {
+		t.Error("it was never looked at")
+	}
 }

@@ -1,6 +1,7 @@
 package sense
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,29 +10,40 @@ import (
 	"github.com/minehound/minehound/agent/sense/tree"
 )
 
-// closely looks closely at those that are due: first the busy ones, then those that are new or changed.
+// closely looks closely at those that are due: first the busy ones, then those that are new or changed, of both those first
+// that have waited longest, so that nobody hides behind ever more others.
 func (p *processes) closely(ctx context.Context) error {
-	done := 0
-	for _, busy := range [...]bool{true, false} {
-		for i := range p.procs {
-			q, h := &p.procs[i], &p.held[i]
-			if h.hot != busy || h.dead || !p.due(q, h) {
-				continue
-			}
-			if !p.first && done >= leastClose && p.left() <= 0 {
-				p.deferred++
-				continue
-			}
-			if done%64 == 63 && ctx.Err() != nil {
-				return fmt.Errorf("look at processes: %w", ctx.Err())
-			}
-			if !p.look.patient() { // enough has been waited for processes that hold up the look at them
-				p.deferred++
-				continue
-			}
-			p.closer(q, h)
-			done++
+	p.todo = p.todo[:0]
+	for i := range p.procs {
+		q, h := &p.procs[i], &p.held[i]
+		if h.dead || !p.due(q, h) {
+			continue
 		}
+		if h.asked == 0 {
+			h.asked = p.uptime
+		}
+		p.todo = append(p.todo, i)
+	}
+	slices.SortFunc(p.todo, func(a, b int) int {
+		x, y := &p.held[a], &p.held[b]
+		if x.hot != y.hot {
+			if x.hot {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(x.asked, y.asked), a-b)
+	})
+	for done, i := range p.todo {
+		// Enough may also have been waited for processes that hold up the look at them.
+		if !p.first && done >= leastClose && p.left() <= 0 || !p.look.patient() {
+			p.deferred += len(p.todo) - done
+			return nil
+		}
+		if done%64 == 63 && ctx.Err() != nil {
+			return fmt.Errorf("look at processes: %w", ctx.Err())
+		}
+		p.closer(&p.procs[i], &p.held[i])
 	}
 	return nil
 }
@@ -50,7 +62,7 @@ func (p *processes) due(q *host.Process, h *held) bool {
 		return true
 	case h.again && p.uptime-bornUptime(q.ID) >= 2*young: // what it was going to run it runs by now; a new name would show
 		h.again = false
-	case h.again && !p.told() && p.uptime-h.checked >= p.o.SweepMin*9/10:
+	case h.again && !p.herald.telling() && p.uptime-h.checked >= p.o.SweepMin*9/10:
 		return true
 	}
 	return h.hot && p.uptime-h.checked >= recheck
@@ -72,6 +84,7 @@ func (p *processes) closer(q *host.Process, h *held) {
 	// A process that has just been forked still shows its parent's program; one that changed its name may have done so
 	// before its new arguments were in place.
 	h.again = !h.again && p.uptime-bornUptime(q.ID) < young
+	h.asked = 0
 	h.want, h.checked, h.print, h.blind = false, p.uptime, a.mark, a.blind
 	if d == old {
 		return
@@ -191,16 +204,9 @@ func (p *processes) tell(snap *host.Snapshot) {
 	first := len(snap.Events)
 	for i := range p.procs {
 		q, h := &p.procs[i], &p.held[i]
-		if !h.announce || h.want && q.State != 'Z' || q.ID.Born == 0 {
-			continue
+		if h.announce && (!h.want || q.State == 'Z') && q.ID.Born != 0 {
+			p.tellStart(snap, q, h)
 		}
-		h.announce = false
-		if q.Kernel {
-			continue
-		}
-		e := host.Event{Kind: host.ProcessStarted, ID: q.ID, Name: q.Name, Detail: q.Detail, At: snap.At.Add(min(bornUptime(q.ID)-p.uptime, 0))}
-		p.parent(&e, q.Parent)
-		snap.Events = append(snap.Events, e)
 	}
 	for _, e := range p.ended {
 		e.At = snap.At
@@ -213,15 +219,40 @@ func (p *processes) tell(snap *host.Snapshot) {
 	slices.SortStableFunc(snap.Events[first:], func(a, b host.Event) int { return a.At.Compare(b.At) })
 }
 
-// settle counts what the Gaps tell. Where somebody else tells of starts, nobody waits for them here.
+func (p *processes) tellStart(snap *host.Snapshot, q *host.Process, h *held) {
+	h.announce = false
+	if q.Kernel {
+		return
+	}
+	e := host.Event{Kind: host.ProcessStarted, ID: q.ID, Name: q.Name, Detail: q.Detail, At: snap.At.Add(min(bornUptime(q.ID)-p.uptime, 0))}
+	p.parent(&e, q.Parent)
+	snap.Events = append(snap.Events, e)
+}
+
+// tellEscaped makes up for what escaped the herald: whoever starts ten thousand programs to use up its budget must not get
+// one past it that stays. A process is owed for a look, because what the herald tells of it may come after it was listed.
+func (p *processes) tellEscaped(snap *host.Snapshot) {
+	first := len(snap.Events)
+	for i := range p.procs {
+		if q, h := &p.procs[i], &p.held[i]; h.owed && h.announce && !h.want && !h.dead && q.ID.Born != 0 {
+			p.tellStart(snap, q, h)
+		}
+	}
+	if len(snap.Events) > first {
+		slices.SortStableFunc(snap.Events, func(a, b host.Event) int { return a.At.Compare(b.At) })
+	}
+}
+
+// settle counts what the Gaps tell. Where somebody else tells of starts, and misses none, nobody waits for them here.
 func (p *processes) settle() {
-	told := p.told()
+	told, lossy := p.herald.telling(), p.herald.lossy()
 	p.denied.n, p.unreadable.n, p.late.n, p.longArgs.n, p.longEnv.n, p.longMaps.n, p.manyThreads.n, p.damaged.n, p.withheld.n = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	p.waiting.n = p.deferred
 	unborn := 0
 	for i := range p.procs {
 		q, h := &p.procs[i], &p.held[i]
-		h.announce = h.announce && !told
+		h.announce = h.announce && (!told || lossy || h.owed)
+		h.owed = h.announce && told
 		q.Effort = h.effort
 		count := func(t *tally, yes bool) {
 			if yes {

@@ -58,6 +58,7 @@ type connector struct {
 	skipped tally        // no budget
 	dropped tally        // by the kernel, times
 	missed  tally        // ended too soon
+	escaped bool         // starts were not told of, at the look before
 	err     error        // why it does not listen any more
 }
 
@@ -67,18 +68,16 @@ type parent struct {
 	detail *host.Detail
 }
 
-// connectorSensor opens the connector where it is wanted and permitted, and otherwise a sensor that says why not. told is
-// whether it tells of processes at the moment.
-func connectorSensor(o Options) (s Sensor, told func() bool) {
-	never := func() bool { return false }
+// connectorSensor opens the connector where it is wanted and permitted, and otherwise a sensor that says why not.
+func connectorSensor(o Options) (Sensor, herald) {
 	if !o.Connector {
-		return blind{"events", fmt.Errorf("process events are switched off: starts are seen at looks only: %w", ErrUnsupported)}, never
+		return blind{"events", fmt.Errorf("process events are switched off: starts are seen at looks only: %w", ErrUnsupported)}, silence{}
 	}
 	c, err := openConnector(o)
 	if err != nil {
-		return blind{"events", fmt.Errorf("process events: starts are seen at looks only: %w", err)}, never
+		return blind{"events", fmt.Errorf("process events: starts are seen at looks only: %w", err)}, silence{}
 	}
-	return c, c.listening.Load
+	return c, c
 }
 
 func openConnector(o Options) (*connector, error) {
@@ -284,6 +283,12 @@ func (c *connector) put(e host.Event) {
 	c.ring = append(c.ring, e)
 }
 
+// telling implements [herald].
+func (c *connector) telling() bool { return c.listening.Load() }
+
+// lossy implements [herald].
+func (c *connector) lossy() bool { return c.escaped }
+
 // Name implements [Sensor].
 func (c *connector) Name() string { return "events" }
 
@@ -294,6 +299,7 @@ func (c *connector) Sense(_ context.Context, snap *host.Snapshot) error {
 	snap.Events = append(snap.Events, c.ring...)
 	clear(c.ring)
 	c.ring = c.ring[:0]
+	c.escaped = c.lost.n+c.skipped.n+c.dropped.n > 0
 	for _, g := range []struct {
 		t    *tally
 		what string

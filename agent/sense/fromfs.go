@@ -27,7 +27,7 @@ func FromFS(fsys fs.FS, o Options) (*Looker, error) {
 		return nil, err
 	}
 	c := clock{now: at.clock, since: still, cost: still}
-	p := newProcesses(at, c, o, newAside(newCloser(at, o, maphash.MakeSeed()), nil), newHasher(o.HashLimit, at.proc, false), func() bool { return false })
+	p := newProcesses(at, c, o, newAside(newCloser(at, o, maphash.MakeSeed()), nil), newHasher(o.HashLimit, at.proc, false), silence{})
 	return &Looker{sensors: []Sensor{newProcMachine(at, c), p, missing("gpu", noGPU)}}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,16 +17,31 @@ import (
 )
 
 // world is a machine whose files change between two looks.
-type world struct{ fs.FS }
+type world struct {
+	mu sync.RWMutex
+	fs fs.FS
+}
+
+func (w *world) now() fs.FS {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.fs
+}
+
+// Open implements [fs.FS].
+func (w *world) Open(name string) (fs.File, error) { return w.now().Open(name) }
+
+// ReadDir implements [fs.ReadDirFS].
+func (w *world) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(w.now(), name) }
 
 // ReadLink implements [fs.ReadLinkFS].
-func (w *world) ReadLink(name string) (string, error) { return fs.ReadLink(w.FS, name) }
+func (w *world) ReadLink(name string) (string, error) { return fs.ReadLink(w.now(), name) }
 
 // Lstat implements [fs.ReadLinkFS].
-func (w *world) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(w.FS, name) }
+func (w *world) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(w.now(), name) }
 
 // Stat implements [fs.StatFS].
-func (w *world) Stat(name string) (fs.FileInfo, error) { return fs.Stat(w.FS, name) }
+func (w *world) Stat(name string) (fs.FileInfo, error) { return fs.Stat(w.now(), name) }
 
 func (w *world) be(t *testing.T, text string) {
 	t.Helper()
@@ -33,7 +49,9 @@ func (w *world) be(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.FS = fsys
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fs = fsys
 }
 
 // base is a machine without processes that has been up for so many seconds.

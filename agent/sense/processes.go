@@ -34,13 +34,12 @@ type processes struct {
 	keep  tree.Keeper // nil where files cannot be kept open
 	look  *aside
 	hash  *hasher
-	// told is whether somebody else tells of processes that start and end. Where nobody does, the differences between
-	// two looks have to do.
-	told func() bool
+	// herald tells of processes that start and end. Where nobody does, the differences between two looks have to do.
+	herald herald
 
 	procs, spareProcs []host.Process // sorted by PID
 	held, spareHeld   []held         // what is remembered about each
-	pids, hot         []int
+	pids, hot, todo   []int
 	ended             []host.Event
 	missed            []host.Event // told of as started in the look before, and gone before that look: their end is still to come
 	path, line        []byte
@@ -69,6 +68,18 @@ type processes struct {
 	damaged     tally
 }
 
+// herald tells of programs that start and end at the moment they do. Both answers are those of the look that goes on.
+type herald interface {
+	telling() bool
+	lossy() bool // starts escaped it since the look before
+}
+
+// silence is a herald that tells nothing.
+type silence struct{}
+
+func (silence) telling() bool { return false }
+func (silence) lossy() bool   { return false }
+
 // held is what is remembered about a process from look to look.
 type held struct {
 	kept     int // its stat file, -1 when it is not kept open
@@ -77,10 +88,12 @@ type held struct {
 	hotSince time.Duration
 	hotLast  time.Duration
 
-	want     bool // a closer look is due
-	announce bool // nobody was told yet that it started
-	again    bool // it was so young at its closer look that it is looked at once more
-	refused  bool // its counters may not be read
+	want     bool          // a closer look is due
+	announce bool          // nobody was told yet that it started
+	owed     bool          // and the herald had its chance
+	asked    time.Duration // uptime since when a closer look is due; 0 when none is
+	again    bool          // it was so young at its closer look that it is looked at once more
+	refused  bool          // its counters may not be read
 	dead     bool
 	withheld bool // what it can hold up could not be read
 	blind    blindness
@@ -99,9 +112,9 @@ type held struct {
 	hashTries     int
 }
 
-func newProcesses(at places, c clock, o Options, look *aside, h *hasher, told func() bool) *processes {
+func newProcesses(at places, c clock, o Options, look *aside, h *hasher, told herald) *processes {
 	p := &processes{
-		o: o, at: at, clock: c, look: look, hash: h, told: told, maxKept: o.MaxKeptFDs, first: true,
+		o: o, at: at, clock: c, look: look, hash: h, herald: told, maxKept: o.MaxKeptFDs, first: true,
 		pay:          newBudget(o.CPUBudget, o.SweepMax),
 		line:         make([]byte, 32<<10),
 		kernelDetail: &host.Detail{Args: []string{}, ArgsKnown: true, Env: []host.EnvVar{}, EnvKnown: true, User: "root"},
@@ -146,8 +159,10 @@ func (p *processes) Sense(ctx context.Context, snap *host.Snapshot) error {
 	p.countQuiet()
 	p.bury()
 	p.hashes()
-	if !p.told() || p.first && p.o.Running { // nobody else tells of those that were there before
+	if !p.herald.telling() || p.first && p.o.Running { // nobody else tells of those that were there before
 		p.tell(snap)
+	} else {
+		p.tellEscaped(snap)
 	}
 	p.settle()
 	snap.Processes = p.procs

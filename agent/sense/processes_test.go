@@ -432,7 +432,7 @@ func TestEndToldAfterTheLookThatSawTheStart(t *testing.T) {
 	if !ok {
 		t.Fatalf("the second sensor is a %T", l.sensors[1])
 	}
-	p.told = func() bool { return true }
+	p.herald = &crier{}
 	start := host.Event{Kind: host.ProcessStarted, ID: host.ProcID{PID: 50, Born: 7}, Name: "sh", Detail: &host.Detail{Exe: "/bin/sh"}}
 	end := host.Event{Kind: host.ProcessEnded, ID: host.ProcID{PID: 50}, At: time.Unix(9, 0)}
 	unknown := host.Event{Kind: host.ProcessEnded, ID: host.ProcID{PID: 51}}
