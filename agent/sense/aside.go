@@ -43,6 +43,7 @@ type question struct {
 	now  time.Duration
 	old  *host.Detail
 	mark uint64
+	deep depth
 	maps int // lines at most; 0 asks for a Detail
 }
 
@@ -177,7 +178,7 @@ func (c *closer) answer(q question) (r answer) {
 			r.long, r.blind = long, blind
 		}
 	} else {
-		r.detail, r.mark, r.blind, r.err = c.look(q.pid, q.now, q.old, q.mark, false)
+		r.detail, r.mark, r.blind, r.err = c.look(q.pid, q.now, q.old, q.mark, q.deep)
 	}
 	r.cost = c.cost() - began
 	return r

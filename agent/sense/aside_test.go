@@ -254,3 +254,36 @@ func TestNobodyHidesBehindEverMoreOthers(t *testing.T) {
 		t.Error("it was never looked at")
 	}
 }
+
+func TestArgumentsOfManyProcessesDoNotFillTheMemory(t *testing.T) {
+	w := &world{}
+	text := base(3600) + initProcess.text()
+	const n, long = 200, 100_000 // 20 MB
+	for i := range n {
+		text += proc{pid: 100 + i, parent: 1, born: 500, name: "x", cmdline: "x\\0" + strings.Repeat("a", long) + "\\0\\\n", exe: "/tmp/x", exeBody: "dev 8 ino 40\n"}.text()
+	}
+	w.be(t, text)
+	l, err := FromFS(w, DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, err := l.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, cut := 0, 0
+	for i := range s.Processes {
+		d := s.Processes[i].Detail
+		kept += size(d)
+		if d.Args[len(d.Args)-1] == "…" {
+			cut++
+		}
+	}
+	if kept > maxDetails+2*long+n*(shortText+1024) {
+		t.Errorf("%d bytes are kept", kept)
+	}
+	if cut == 0 || cut == n || !slices.ContainsFunc(s.Gaps, func(g host.Gap) bool { return strings.Contains(g.Reason, "more arguments than are read") }) {
+		t.Errorf("%d of %d were cut, gaps %q", cut, n, s.Gaps)
+	}
+}

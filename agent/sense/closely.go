@@ -71,7 +71,11 @@ func (p *processes) due(q *host.Process, h *held) bool {
 // closer looks closely at one process.
 func (p *processes) closer(q *host.Process, h *held) {
 	old := q.Detail
-	a, ok := p.look.put(question{pid: q.ID.PID, now: p.uptime, old: old, mark: h.print})
+	deep := whole
+	if p.details-h.size > maxDetails {
+		deep = short
+	}
+	a, ok := p.look.put(question{pid: q.ID.PID, now: p.uptime, old: old, mark: h.print, deep: deep})
 	p.elsewhere += a.cost
 	if h.withheld = !ok; h.withheld {
 		a = p.briefly(q, h)
@@ -97,11 +101,14 @@ func (p *processes) closer(q *host.Process, h *held) {
 		h.mapsReads = 0
 	}
 	q.Detail = d
+	p.details -= h.size
+	h.size = size(d)
+	p.details += h.size
 }
 
 // briefly looks at what a process cannot hold up. While that is what it was, so is the rest.
 func (p *processes) briefly(q *host.Process, h *held) (a answer) {
-	a.detail, a.mark, a.blind, a.err = p.look.here.look(q.ID.PID, p.uptime, nil, 0, true)
+	a.detail, a.mark, a.blind, a.err = p.look.here.look(q.ID.PID, p.uptime, nil, 0, brief)
 	if old := q.Detail; a.err == nil && old != nil && a.detail.Exe == old.Exe && a.detail.ExeFile == old.ExeFile {
 		a.detail, a.mark, a.blind = old, h.print, h.blind
 	}
@@ -195,6 +202,7 @@ func (p *processes) adopt(events []host.Event) {
 			h.want = true
 			continue
 		}
+		h.size = size(e.Detail)
 		q.Detail, h.print, h.want, h.again, h.checked = e.Detail, 0, h.hot || !e.Detail.ArgsKnown, false, p.uptime
 	}
 }
@@ -249,6 +257,7 @@ func (p *processes) settle() {
 	p.denied.n, p.unreadable.n, p.late.n, p.longArgs.n, p.longEnv.n, p.longMaps.n, p.manyThreads.n, p.damaged.n, p.withheld.n = 0, 0, 0, 0, 0, 0, 0, 0, 0
 	p.waiting.n = p.deferred
 	unborn := 0
+	p.details = 0
 	for i := range p.procs {
 		q, h := &p.procs[i], &p.held[i]
 		h.announce = h.announce && (!told || lossy || h.owed)
@@ -259,6 +268,7 @@ func (p *processes) settle() {
 				t.n++
 			}
 		}
+		p.details += h.size
 		if q.ID.Born == 0 {
 			unborn++
 		}

@@ -49,6 +49,7 @@ type connector struct {
 	changes  []procfs.Change
 
 	listening atomic.Bool
+	waiting   atomic.Int64 // bytes, about, of the Details in the ring
 	ended     chan struct{}
 	closing   sync.Once
 
@@ -225,10 +226,14 @@ func (c *connector) read(pid int, up time.Duration) (p parent, above int, ok boo
 		return p, 0, false
 	}
 	p = parent{id: host.ProcID{PID: pid, Born: s.Born}, name: string(s.Comm)}
-	a, ok := c.look.put(question{pid: pid, now: up})
+	deep := whole
+	if c.waiting.Load() > maxDetails {
+		deep = short
+	}
+	a, ok := c.look.put(question{pid: pid, now: up, deep: deep})
 	c.asked += a.cost
 	if !ok {
-		a.detail, _, _, a.err = c.look.here.look(pid, up, nil, 0, true)
+		a.detail, _, _, a.err = c.look.here.look(pid, up, nil, 0, brief)
 	}
 	if a.err == nil {
 		p.detail = a.detail
@@ -281,6 +286,7 @@ func (c *connector) put(e host.Event) {
 		return
 	}
 	c.ring = append(c.ring, e)
+	c.waiting.Add(int64(size(e.Detail)))
 }
 
 // telling implements [herald].
@@ -299,6 +305,7 @@ func (c *connector) Sense(_ context.Context, snap *host.Snapshot) error {
 	snap.Events = append(snap.Events, c.ring...)
 	clear(c.ring)
 	c.ring = c.ring[:0]
+	c.waiting.Store(0)
 	c.escaped = c.lost.n+c.skipped.n+c.dropped.n > 0
 	for _, g := range []struct {
 		t    *tally

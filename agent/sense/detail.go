@@ -58,24 +58,59 @@ func (c *closer) of(pid int, file string) []byte {
 	return c.path
 }
 
+// depth is how much of a process is read.
+type depth uint8
+
+const (
+	whole depth = iota // as much as the options say
+	short              // no more than shortText of arguments and of environment
+	brief              // nothing that the process can hold up: neither of them
+)
+
+const (
+	// shortText is in bytes; command lines were cut there by the kernel until Linux 4.2.
+	shortText = 4096
+	// maxDetails is how many bytes of what was read whole are kept, of all processes together and, apart from those, in
+	// the events that wait. Others are read short then, so that nobody can fill the memory with arguments.
+	maxDetails = 4 << 20
+)
+
+// size is about how many bytes a Detail takes.
+func size(d *host.Detail) int {
+	if d == nil {
+		return 0
+	}
+	n := 256 + len(d.Exe) + len(d.Cwd) + len(d.Cgroup)
+	for _, a := range d.Args {
+		n += 16 + len(a)
+	}
+	for i := range d.Env {
+		n += 32 + len(d.Env[i].Name) + len(d.Env[i].Value)
+	}
+	return n
+}
+
 // errWithheld stands for what was not read because the process may be holding up whoever reads it.
 var errWithheld = errors.New("withheld")
 
 // look reads a process. When what it reads is what it read before (known by its print), it returns old and allocates
-// nothing. The error is an [fs.ErrNotExist] when the process has ended. A brief look leaves out what the process can hold up:
-// arguments and environment.
-func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64, brief bool) (d *host.Detail, mark uint64, b blindness, err error) {
+// nothing. The error is an [fs.ErrNotExist] when the process has ended.
+func (c *closer) look(pid int, now time.Duration, old *host.Detail, oldPrint uint64, deep depth) (d *host.Detail, mark uint64, b blindness, err error) {
 	c.exe, c.exeErr = c.at.proc.Link(c.exe[:0], c.of(pid, "exe"))
 	c.cwd, c.cwdErr = c.at.proc.Link(c.cwd[:0], c.of(pid, "cwd"))
 	c.args, c.env, c.argErr, c.envErr = c.args[:0], c.env[:0], errWithheld, errWithheld
-	if !brief {
-		c.args, c.argErr = c.at.proc.Read(c.args, c.of(pid, "cmdline"), c.maxArgs)
-		c.env, c.envErr = c.at.proc.Read(c.env, c.of(pid, "environ"), c.maxEnv)
+	maxArgs, maxEnv := c.maxArgs, c.maxEnv
+	if deep == short {
+		maxArgs, maxEnv = min(maxArgs, shortText), min(maxEnv, shortText)
+	}
+	if deep != brief {
+		c.args, c.argErr = c.at.proc.Read(c.args, c.of(pid, "cmdline"), maxArgs)
+		c.env, c.envErr = c.at.proc.Read(c.env, c.of(pid, "environ"), maxEnv)
 	}
 	c.cgroup, c.cgroupErr = c.at.proc.Read(c.cgroup[:0], c.of(pid, "cgroup"), 64<<10)
 	status, statusErr := c.at.proc.Read(c.status[:0], c.of(pid, "status"), 64<<10)
 	c.status = status
-	if tree.Gone(statusErr) && (brief || tree.Gone(c.argErr)) {
+	if tree.Gone(statusErr) && (deep == brief || tree.Gone(c.argErr)) {
 		return old, oldPrint, 0, statusErr
 	}
 	c.parsed = procfs.ParseStatus(c.status)

@@ -56,6 +56,7 @@ type processes struct {
 	first       bool
 	next        int // PID at which the round over quiet processes goes on
 	deferred    int
+	details     int // bytes, about, of all Details together
 	denied      tally
 	unreadable  tally
 	late        tally
@@ -97,6 +98,7 @@ type held struct {
 	dead     bool
 	withheld bool // what it can hold up could not be read
 	blind    blindness
+	size     int // of the Detail, about, in bytes
 	print    uint64
 	checked  time.Duration
 
