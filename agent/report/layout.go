@@ -10,26 +10,39 @@ import (
 	"github.com/minehound/minehound/agent/incident"
 )
 
-// List is a table of alerts, one line each, as wide as 100 columns.
+// List is a table of alerts, one line each, 96 columns wide; on a page that is narrower 77, without the user, the year and the
+// seconds.
 func List(alerts []Alert, o TextOptions) string {
 	p := newPage(o)
+	cells, last := cells, moment
+	if p.width < 96 {
+		cells, last = narrowCells, shortMoment
+	}
 	p.line(p.paint(bold, strings.TrimRight(cells("LAST SEEN", "VERDICT", "SCORE", "STATUS", "PID", "USER", "NAME", "CASE"), " ")))
 	for _, a := range alerts {
 		status := string(a.Status)
 		if a.Allowed != nil {
 			status = "allowed"
 		}
-		row := cells(moment(a.LastSeen), a.Verdict, fmt.Sprintf("%5.1f", a.Score), status, fmt.Sprint(a.Subject.PID), a.Subject.User, a.Subject.Name, a.ID)
-		p.line(p.paint(verdictColor(a.Verdict), strings.TrimRight(row, " ")))
+		line := cells(last(a.LastSeen), a.Verdict, fmt.Sprintf("%5.1f", a.Score), status, fmt.Sprint(a.Subject.PID), a.Subject.User, a.Subject.Name, a.ID)
+		p.line(p.paint(verdictColor(a.Verdict), strings.TrimRight(line, " ")))
 	}
 	return p.b.String()
 }
 
 // cells lays out one row of List.
-func cells(texts ...string) string {
-	widths := []int{20, 9, 5, 7, 7, 10, 15, 16}
+func cells(texts ...string) string { return row([]int{20, 9, 5, 7, 7, 10, 15, 16}, texts) }
+
+// narrowCells is cells for a terminal of 80 columns.
+func narrowCells(texts ...string) string { return row([]int{12, 9, 5, 7, 7, 0, 15, 16}, texts) }
+
+// row lays texts out in columns; one of no width is left out.
+func row(widths []int, texts []string) string {
 	var b strings.Builder
 	for i, w := range widths {
+		if w == 0 {
+			continue
+		}
 		if i > 0 {
 			b.WriteByte(' ')
 		}
@@ -173,6 +186,9 @@ func signed(d detect.Decibans) string {
 }
 
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// shortMoment leaves out the year and the seconds.
+func shortMoment(t time.Time) string { return t.UTC().Format("01-02 15:04Z") }
 
 // quoted is an argument that can be told from its neighbors.
 func quoted(s string) string {

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/minehound/minehound/agent/incident"
 )
 
 // plainAlert is an alert with nothing in it but what tells it from others.
@@ -202,6 +204,28 @@ func TestLogEndsATornLine(t *testing.T) {
 	}
 	if n.count(NoteRepaired) != 1 {
 		t.Errorf("told %v", n.list)
+	}
+}
+
+// TestLogLeaves: what could not be written is given back, once, and is not counted as lost.
+func TestLogLeaves(t *testing.T) {
+	l := newLog(t, LogOptions{Path: filepath.Join(t.TempDir(), "alerts.jsonl")})
+	l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+	for _, id := range []string{"a", "b"} {
+		if err := l.Report(t.Context(), plainAlert(id, 1, "high")); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	left, err := AtLeast(incident.Clean, l).Leave(t.Context())
+	if !errors.Is(err, syscall.ENOSPC) || len(left) != 2 || left[0].ID != "a" || left[1].ID != "b" {
+		t.Errorf("left %v, %v", left, err)
+	}
+	left, err = l.Leave(t.Context())
+	if st := l.Stats()[0]; err != nil || len(left) > 0 || l.Close(t.Context()) != nil || st.Dropped != 0 || st.Queued != 0 {
+		t.Errorf("again: %v, %v, %+v", left, err, st)
+	}
+	if err := l.Report(t.Context(), plainAlert("c", 1, "high")); !errors.Is(err, ErrClosed) {
+		t.Errorf("after leaving: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/minehound/minehound/agent/detect"
 	"github.com/minehound/minehound/agent/host"
 	"github.com/minehound/minehound/agent/incident"
 	"github.com/minehound/minehound/agent/report"
@@ -49,6 +50,28 @@ func TestListGolden(t *testing.T) {
 	text := report.List(alerts, report.TextOptions{})
 	narrow(t, text, 100)
 	golden(t, "list.txt", []byte(text))
+	text = report.List(alerts, report.TextOptions{Width: 80})
+	narrow(t, text, 80)
+	golden(t, "list-80.txt", []byte(text))
+}
+
+// TestStrongest: of three that say the same, two do not count, and both name the one that does.
+func TestStrongest(t *testing.T) {
+	list := []report.Finding{
+		{Rule: "middle", Class: detect.Conduct, Group: "load", Weight: 70},
+		{Rule: "weak", Class: detect.Conduct, Group: "load", Weight: 50},
+		{Rule: "other class", Class: detect.Capability, Group: "load", Weight: 200},
+		{Rule: "strong", Class: detect.Conduct, Group: "load", Weight: 90},
+		{Rule: "as strong", Class: detect.Conduct, Group: "load", Weight: 90},
+		{Rule: "alone", Class: detect.Conduct, Weight: 30},
+		{Rule: "alone too", Class: detect.Conduct, Weight: 40},
+		{Rule: "alone", Class: detect.Conduct, Weight: 60},
+	}
+	for i, want := range []int{3, 3, 2, 3, 3, 7, 6, 7} {
+		if got := report.Strongest(list, i); got != want {
+			t.Errorf("%d: %d counts, want %d", i, got, want)
+		}
+	}
 }
 
 func TestListLinesUp(t *testing.T) {

@@ -105,8 +105,14 @@ const (
 
 // alert shows one case: who, and the whole sum.
 func (t *page) alert(a *report.Alert) {
-	head := t.paint(verdictColour(a.Verdict), strings.ToUpper(a.Verdict)) + "  " +
-		fmt.Sprintf("%.1f %%, severity %s", a.Score, a.Severity)
+	colour := verdictColour(a.Verdict)
+	if a.Allowed != nil {
+		colour = bold // nothing to be alarmed about
+	}
+	head := t.paint(colour, strings.ToUpper(a.Verdict)) + "  " + fmt.Sprintf("%.1f %%, severity %s", a.Score, a.Severity)
+	if a.Allowed != nil {
+		head += ", allowed"
+	}
 	if a.Status == "closed" {
 		head += ", ended"
 	}

@@ -563,6 +563,35 @@ func TestCloseDoesNotWaitForADeadTarget(t *testing.T) {
 	})
 }
 
+// TestLeave: the disk does not take alerts and the target does not answer; the spool that takes the place gets them, and
+// what is on the disk is neither given back nor lost.
+func TestLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		sink := &target{answer: func(int, report.Alert) error { return errors.New("refused") }}
+		s := start(t, sink, Options{Dir: dir})
+		put(t, s, alert("a", 1, "high"))
+		s.disk.write = func(string, []byte) error { return syscall.ENOSPC }
+		put(t, s, alert("a", 2, "high"), alert("b", 1, "low"))
+		synctest.Wait()
+		left, err := s.Leave(t.Context())
+		if err != nil || len(left) != 2 || left[0].Revision != 2 || left[1].ID != "b" || s.Stats()[0].Dropped != 0 {
+			t.Fatalf("left %v, %v, %+v", left, err, s.Stats())
+		}
+		if again, err := s.Leave(t.Context()); err != nil || len(again) > 0 {
+			t.Errorf("again %v, %v", again, err)
+		}
+		next := &target{}
+		s = start(t, next, Options{Dir: dir})
+		put(t, s, left...)
+		synctest.Wait()
+		if want := []string{"a1", "a2", "b1"}; !slices.Equal(next.got, want) {
+			t.Errorf("got %v", next.got)
+		}
+		stop(t, s)
+	})
+}
+
 func TestSomebodyRemovedTheFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
