@@ -25,14 +25,14 @@ build: ## build ./bin/minehound
 
 test: packages ## everything: unit tests with -race, lint, cross-builds, arm64 under qemu, end to end
 	@go run ./e2e/tally $(STRICT) \
-	  'unit=go test -json -race ./...' \
+	  'unit=go test -json -race -timeout 30m ./...' \
 	  'lint=make --no-print-directory lint' \
-	  'cross=MINEHOUND_CROSS=1 go test -json -count=1 -run "^TestCross" ./e2e' \
+	  'cross=MINEHOUND_CROSS=1 go test -json -count=1 -timeout 40m -run "^TestCross" ./e2e' \
 	  'arm64=e2e/arm64.sh -json' \
 	  'e2e=MINEHOUND_E2E=1 go test -json -count=1 -timeout 60m ./e2e'
 
 unit: ## unit tests alone, with -race
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 lint: $(GOLANGCI) ## golangci-lint, shellcheck, and the size alarms as a list
 	$(GOLANGCI) run
@@ -40,7 +40,7 @@ lint: $(GOLANGCI) ## golangci-lint, shellcheck, and the size alarms as a list
 	go test -count=1 -run '^TestSizeAlarms$$' -v ./agent
 
 cross: ## build and vet for every platform
-	MINEHOUND_CROSS=1 go test -count=1 -run '^TestCross' -v ./e2e
+	MINEHOUND_CROSS=1 go test -count=1 -timeout 40m -run '^TestCross' -v ./e2e
 
 arm64: ## unit tests as a linux/arm64 program under qemu-user
 	e2e/arm64.sh
