@@ -204,3 +204,37 @@ func TestFilesAreNamedAfterTheirRule(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRulesAgree holds together what several rules have to spell out alike, because Sigma has no way to share it.
+func TestRulesAgree(t *testing.T) {
+	for _, c := range []struct {
+		begins string
+		least  int
+	}{
+		{"    process.name|re: '^([efzu]?grep|", 7}, // programs that carry other people's arguments
+		{"    memory.large_mib: [2080, 2081, 2082,", 2},
+		{"    memory.large_mib: [256, 257, 258,", 2},
+	} {
+		lines := map[string][]string{}
+		n := 0
+		err := fs.WalkDir(rules.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := fs.ReadFile(rules.FS(), p)
+			for line := range strings.Lines(string(b)) {
+				if strings.HasPrefix(line, c.begins) {
+					lines[line] = append(lines[line], p)
+					n++
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(lines) != 1 || n < c.least {
+			t.Errorf("%d rules spell %q in %d ways: %v", n, c.begins, len(lines), lines)
+		}
+	}
+}

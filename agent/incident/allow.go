@@ -19,6 +19,10 @@ import (
 // A path is only a name. So an entry with Exe and without SHA256 does not cover an executable that was deleted,
 // replaced, or never was in a file system (memfd), and without Container no process in a container, which has a file
 // system of its own.
+//
+// What it cannot know: a user who may make namespaces can show a file of their own under any path, one to whom a part of
+// the cgroup hierarchy was delegated can take the id of a container, and who may trace the permitted program or change
+// its environment can mine inside of it. Where users are not trusted an entry names SHA256, and User, too.
 type Allow struct {
 	Exe       string    // path of the executable, exactly, or a pattern of path.Match: * and ? stand for anything but a slash
 	SHA256    string    // of the executable, 64 hexadecimal digits
