@@ -20,6 +20,9 @@ const (
 	// leastQuiet and leastClose are how many quiet processes get their counters read and how many new ones a closer look
 	// in every look, however dear looking has become: slow is better than never.
 	leastQuiet, leastClose = 32, 8
+	// idleSweep is how many times less often than others a process is read that did nothing since it was read before. On
+	// most machines that is nearly all of them; one that wakes up is noticed after four seconds instead of two.
+	idleSweep = 2
 	// recheck is how often a busy process is asked whether it still runs the same program with the same arguments.
 	recheck = time.Minute
 )
@@ -94,6 +97,7 @@ type held struct {
 	owed     bool          // and the herald had its chance
 	asked    time.Duration // uptime since when a closer look is due; 0 when none is
 	again    bool          // it was so young at its closer look that it is looked at once more
+	idle     bool          // it used no CPU time between the last two times its counters were read
 	refused  bool          // its counters may not be read
 	dead     bool
 	withheld bool // what it can hold up could not be read
@@ -273,7 +277,12 @@ func (p *processes) countQuiet() {
 		i := (from + k) % len(p.procs)
 		q := &p.procs[i]
 		p.next = q.ID.PID
-		if p.held[i].dead || p.uptime-q.Looked < p.o.SweepMin*9/10 { // looks come a little early at times
+		h := &p.held[i]
+		due := p.o.SweepMin
+		if h.idle {
+			due = min(idleSweep*due, p.o.SweepMax)
+		}
+		if h.dead || p.uptime-q.Looked < due-p.o.SweepMin/10 { // looks come a little early at times
 			continue
 		}
 		// The clock is a system call: asked now and then.
@@ -358,6 +367,7 @@ func (p *processes) update(q *host.Process, h *held, s *procfs.Stat) {
 	q.Parent, q.Group, q.Session, q.State, q.Kernel = s.Parent, s.Group, s.Session, s.State, s.Kernel
 	q.Looked, q.User, q.System, q.Threads = now, s.User, s.System, s.Threads
 	q.RSS, q.VSize, q.Nice, q.Policy, q.MinFault = s.RSSPages*p.at.pageSize, s.VSize, s.Nice, s.Policy, s.MinFault
+	h.idle = known && q.CPU() == cpu
 	if !known { // all there is to go by is what it has used since it was born
 		cpu, looked = 0, min(bornUptime(q.ID), now-host.Tick)
 	}

@@ -392,7 +392,7 @@ func TestBudget(t *testing.T) {
 		t.Errorf("nothing about the budget in %q", s.Gaps)
 	}
 
-	// With looks that cost nothing everybody is read every time.
+	// With looks that cost nothing everybody is read as often as one that does nothing ever is.
 	sensor.clock.cost = still
 	for i := 61; i <= 70; i++ {
 		w.be(t, crowd(3600+2*i))
@@ -400,10 +400,32 @@ func TestBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := looks(s); n != many+1 {
-		t.Errorf("free of charge only %d are read", n)
+	for _, p := range s.Processes {
+		if age := s.Uptime - p.Looked; age >= idleSweep*DefaultOptions().SweepMin {
+			t.Fatalf("free of charge %d was not read for %v", p.ID.PID, age)
+		}
 	}
 	wantGaps(t, s)
+}
+
+// One that does nothing is read every second time; one that works at all, every time.
+func TestIdleProcessesAreReadLessOften(t *testing.T) {
+	idle, working := proc{pid: 40, parent: 1, born: 500, name: "idle"}, proc{pid: 41, parent: 1, born: 500, name: "working"}
+	w, look := watch(t, DefaultOptions(), base(3600)+idle.text()+working.text())
+	read := map[int]int{}
+	for i := range 10 {
+		s := look()
+		for _, p := range s.Processes {
+			if p.Looked == s.Uptime {
+				read[p.ID.PID]++
+			}
+		}
+		working.cpu++
+		w.be(t, base(3602+2*i)+idle.text()+working.text())
+	}
+	if read[41] != 10 || read[40] != 6 { // it takes two reads to know
+		t.Errorf("read %v times", read)
+	}
 }
 
 func TestTally(t *testing.T) {
