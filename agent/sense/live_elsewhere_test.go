@@ -27,10 +27,13 @@ func TestLive(t *testing.T) {
 	}()
 	first := look(t, l)
 	before, began := first.me, first.at
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
-		_ = filepath.Clean(strings.Repeat("../", 100)) // work
+	second := first
+	for limit := time.Now().Add(time.Minute); second.me.CPU()-before.CPU() < time.Second && time.Now().Before(limit); { // others work here too
+		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+			_ = filepath.Clean(strings.Repeat("../", 100)) // work
+		}
+		second = look(t, l)
 	}
-	second := look(t, l)
 	me := second.me
 
 	if me.ID != before.ID || me.ID.Born == 0 {
