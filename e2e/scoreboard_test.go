@@ -83,7 +83,8 @@ func play(t *testing.T, rs *detect.Ruleset, file string) (held map[string]map[st
 }
 
 // TestScoreboard prints, for every rule, how many programs of miners and of honest work it held for, and the weight
-// that this supports. It fails only where a miner stays unseen or honest work would page somebody: the weights are for a
+// that this supports. The honest traces are chosen for being hard, all of them heavy work: among all programs of a machine
+// the rules about load are rarer than here, so their weight is a lower bound. It fails only where a miner stays unseen or honest work would page somebody: the weights are for a
 // person to read. A program in a miner's trace counts as a miner when its case was exposed or worse.
 func TestScoreboard(t *testing.T) {
 	rs, err := detect.Load(detect.Source{Name: "built-in", FS: rules.FS()})
@@ -124,7 +125,7 @@ func TestScoreboard(t *testing.T) {
 	if miners == 0 || honest == 0 {
 		t.Fatalf("%d miners, %d honest programs", miners, honest)
 	}
-	print(t, scores, miners, honest)
+	board(t, scores, miners, honest)
 }
 
 func count(scores map[string]*score, held map[string]bool, add func(*score)) {
@@ -136,7 +137,7 @@ func count(scores map[string]*score, held map[string]bool, add func(*score)) {
 // recordings are the traces of a kind: those recorded from the real thing and those written by hand.
 func recordings(t *testing.T, kind string) []string {
 	t.Helper()
-	real, err := filepath.Glob(filepath.Join("testdata", kind, "*.jsonl.gz"))
+	recorded, err := filepath.Glob(filepath.Join("testdata", kind, "*.jsonl.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,13 +145,13 @@ func recordings(t *testing.T, kind string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(real) == 0 || len(written) == 0 {
-		t.Fatalf("%s: %d recorded, %d written traces", kind, len(real), len(written))
+	if len(recorded) == 0 || len(written) == 0 {
+		t.Fatalf("%s: %d recorded, %d written traces", kind, len(recorded), len(written))
 	}
-	return append(real, written...)
+	return append(recorded, written...)
 }
 
-func print(t *testing.T, scores map[string]*score, miners, honest int) {
+func board(t *testing.T, scores map[string]*score, miners, honest int) {
 	list := make([]*score, 0, len(scores))
 	for _, s := range scores {
 		list = append(list, s)
