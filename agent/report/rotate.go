@@ -21,7 +21,7 @@ func (l *Log) open() error {
 	if info, err := os.Stat(l.o.Path); err == nil && !info.Mode().IsRegular() {
 		return l.fail("open", errors.New("not a regular file"))
 	}
-	f, err := os.OpenFile(l.o.Path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640) //nolint:gosec // the group adm reads logs
+	f, err := os.OpenFile(l.o.Path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640) // the group adm reads logs
 	if err != nil {
 		return l.fail("open", err)
 	}

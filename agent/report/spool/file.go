@@ -139,7 +139,7 @@ func (d *directory) read(name string) (content, error) {
 // remove takes an entry away for good.
 func (d *directory) remove(name string) error {
 	path := filepath.Join(d.path, name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { //nolint:gosec // our own name, 20 digits
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return report.NewStorageError("remove", path, err)
 	}
 	if err := report.SyncDir(d.path); err != nil {
