@@ -126,7 +126,10 @@ func TestMeasuresDoNotDependOnTheInterval(t *testing.T) {
 		for what, got := range map[string]float64{"10s": c.Share10s, "1m": c.Share1m, "10m": c.Share10m} {
 			near(t, what, got, rate)
 		}
-		near(t, "variation", c.Variation10m, 0)
+		// The counters are read to the microsecond, which over looks of 50 ms is not quite flat.
+		if v := c.Variation10m; !(v < 0.005) {
+			t.Fatalf("variation is %v", v)
+		}
 		near(t, "duty", c.Duty10m, 1)
 	})
 }
