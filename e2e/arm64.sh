@@ -8,6 +8,8 @@ skip=(
 	# These need the process connector, whose socket qemu-user does not know.
 	TestConnectorReadsAProgramThatIsGoneAtTheLook TestRunningProcessesAreEventsBesideTheConnectorToo
 	TestConnectorAndTableAgree TestConnectorInAStormStaysWithinItsBudgetAndSaysSo
+	# These need openat2, which qemu-user does not know.
+	TestLiveBelowFindsWhatIsKnownOnly TestDeletedExecutable
 )
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

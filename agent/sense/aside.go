@@ -160,8 +160,8 @@ func (a *aside) close() {
 
 func (e *errand) run() {
 	defer close(e.answer)
-	defer e.look.at.close()
-	runtime.LockOSThread() // its CPU time is measured by thread
+	defer func() { _ = e.look.at.close() }() // only read from
+	runtime.LockOSThread()                   // its CPU time is measured by thread
 	defer runtime.UnlockOSThread()
 	for q := range e.ask {
 		e.answer <- e.look.answer(q)

@@ -238,8 +238,9 @@ func (l *Live) Below(dir, path []byte) (File, error) {
 			uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
 		switch e {
 		case 0:
-			defer unix.Close(int(fd))
-			return statx(int(fd), noName, unix.AT_EMPTY_PATH)
+			f, err := statx(int(fd), noName, unix.AT_EMPTY_PATH)
+			unix.Close(int(fd)) // opened with O_PATH: there is nothing to write that could fail
+			return f, err
 		case unix.EAGAIN, unix.EINTR:
 		default:
 			return File{}, failure(e)
