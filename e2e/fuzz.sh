@@ -13,7 +13,7 @@ failed=()
 for t in "${targets[@]}"; do
 	read -r dir name <<<"$t"
 	echo "== $t"
-	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$dir" || failed+=("$t")
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$dir" || failed+=("$t")
 done
 ((${#failed[@]} == 0)) || printf 'FAILED %s\n' "${failed[@]}"
 printf '%d passed, %d failed\n' $((${#targets[@]} - ${#failed[@]})) "${#failed[@]}"

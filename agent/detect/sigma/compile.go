@@ -185,7 +185,7 @@ func (c *compiler) pattern(p *predicate) {
 	}
 	if at, text, ok := t.pat.anchored(); ok && !t.cased {
 		folded := foldString(text)
-		spelled := !p.isNum || strconv.FormatFloat(p.value, 'f', -1, 64) == folded
+		spelled := !p.isNum || string(appendNumber(nil, p.value)) == folded
 		if spelled && scannable(at, folded) {
 			p.atom = c.atomID(p.field, at, folded)
 			p.cost = costAtom

@@ -106,6 +106,7 @@ func FuzzMatch(f *testing.F) {
 	f.Add(uint8(0x90), "0x17", "\xff\xfe", "AB", uint8(4))
 	f.Add(uint8(3), `\\*\?\*x`, `\\yy?*X`, "é", uint8(5))
 	f.Add(uint8(15), "a-*-b", "a—xx/b", "ab", uint8(0))
+	f.Add(uint8(0x80), "-0", "0", "", uint8(2))
 	f.Fuzz(func(t *testing.T, mods uint8, val, text, other string, kinds uint8) {
 		if len(val) > 200 || len(text) > 2000 || len(other) > 2000 {
 			return

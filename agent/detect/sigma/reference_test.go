@@ -178,11 +178,11 @@ func spellings(v host.Value) []string {
 	case host.KindBool:
 		return []string{strconv.FormatBool(v.Bool)}
 	case host.KindNumber:
-		return []string{strconv.FormatFloat(v.Number, 'f', -1, 64)}
+		return []string{string(appendNumber(nil, v.Number))}
 	case host.KindNumbers:
 		var out []string
 		for _, n := range v.Numbers {
-			out = append(out, strconv.FormatFloat(n, 'f', -1, 64))
+			out = append(out, string(appendNumber(nil, n)))
 		}
 		return out
 	default:
