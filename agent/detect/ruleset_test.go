@@ -154,52 +154,6 @@ func TestInactive(t *testing.T) {
 	}
 }
 
-func TestTrial(t *testing.T) {
-	rs := mustLoad(t, map[string]string{
-		"young.yml": rule("young", activity, "  s: {process.exe|startswith: /opt/}\n  u: {process.user: nobody}\n  condition: s and u\n", block("conduct", "1", "g")),
-		"pair.yml":  pair, "first.yml": rule("first", creation, "  s: {Image: /a}\n  condition: s\n", ""), "second.yml": rule("second", creation, "  s: {Image: /b}\n  condition: s\n", ""),
-		"win.yml": rule("win", "product: windows, category: dns_query", "  s: {Image: x}\n  condition: s\n", ""),
-	})
-	try := func(name string) *detect.Trial {
-		tr, err := detect.NewTrial(rs, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tr
-	}
-	tr, w := try("young"), feature.NewWindow()
-	unread := detail("/opt/x")
-	unread.User = ""
-	tr.Add(w.Add(snapshot(0, process(3, "a", unread), process(4, "b", nil))))
-	o := tr.Outcome()
-	if len(o.Fired) != 0 || o.Records != 2 || o.Nearest == nil || o.Nearest.Subject.ID.PID != 3 || o.Nearest.Truth != sigma.Unknown {
-		t.Errorf("%+v", o)
-	}
-	if diff := cmp.Diff([]string{"process.exe", "process.user"}, o.Unknown); diff != "" {
-		t.Error(diff)
-	}
-	known := detail("/opt/x")
-	known.User = "nobody"
-	tr.Add(w.Add(snapshot(2, process(3, "a", known))))
-	tr.Add(w.Add(snapshot(4, process(3, "a", known))))
-	if o = tr.Outcome(); len(o.Fired) != 1 || o.Nearest != nil || o.Looks != 3 || o.Fired[0].Finding.Weight != 10 {
-		t.Errorf("%+v", o)
-	}
-
-	pairTrial, w := try("pair"), feature.NewWindow()
-	s := snapshot(0)
-	s.Events = append(s.Events, event(0, 11, detail("/a"), 5), event(0, 12, detail("/b"), 5))
-	pairTrial.Add(w.Add(s))
-	if o = pairTrial.Outcome(); len(o.Fired) != 1 || len(o.Parts) != 2 || len(o.Parts[0].Fired) != 1 || o.Parts[1].Rule.Name != "second" {
-		t.Errorf("%+v", o)
-	}
-	for _, name := range []string{"win", "none"} {
-		if _, err := detect.NewTrial(rs, name); err == nil {
-			t.Errorf("%s can be tried", name)
-		}
-	}
-}
-
 // TestUnderAnyOS: on every system the rules that ship are at work or say why not.
 func TestUnderAnyOS(t *testing.T) {
 	for os, least := range map[string]int{"linux": 60, "windows": 40, "darwin": 40} {
