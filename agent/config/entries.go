@@ -89,7 +89,7 @@ func readWebhooks(r *reader, c *Config, n *yaml.Node) {
 			{"insecure", func(n *yaml.Node, key string) { r.truth(n, key, &w.Insecure) }},
 			{"ca_file", func(n *yaml.Node, key string) { r.text(n, key, &w.CAFile) }},
 			{"timeout", func(n *yaml.Node, key string) {
-				if d, ok := r.duration(n, key, time.Second, 5*time.Minute); ok {
+				if d, ok := ranged(r, n, key, time.Second, 5*time.Minute, ParseDuration, FormatDuration); ok {
 					w.Timeout = d
 				}
 			}},

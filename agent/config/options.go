@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,80 +54,39 @@ func EnvName(key string) string {
 }
 
 func duration(key string, least, most time.Duration, at func(*Config) *time.Duration) option {
-	return option{
-		key: key,
-		read: func(r *reader, c *Config, n *yaml.Node) {
-			if d, ok := r.duration(n, key, least, most); ok {
-				*at(c) = d
-			}
-		},
-		show: func(c *Config) string { return FormatDuration(*at(c)) },
-	}
+	return between(key, least, most, ParseDuration, FormatDuration, at)
 }
 
 func percent(key string, least, most Percent, at func(*Config) *Percent) option {
-	return option{
-		key: key,
-		read: func(r *reader, c *Config, n *yaml.Node) {
-			s, ok := r.scalar(n, key)
-			if !ok {
-				return
-			}
-			p, err := ParsePercent(s)
-			switch {
-			case err != nil:
-				r.refuse(n, key, "", "", err)
-			case p < least || p > most:
-				r.refuse(n, key, fmt.Sprintf("%s is out of range", p), fmt.Sprintf("use %s to %s", least, most), nil)
-			default:
-				*at(c) = p
-			}
-		},
-		show: func(c *Config) string { return at(c).String() },
-	}
+	return between(key, least, most, ParsePercent, Percent.String, at)
 }
 
 func size(key string, least, most Bytes, at func(*Config) *Bytes) option {
-	return option{
-		key: key,
-		read: func(r *reader, c *Config, n *yaml.Node) {
-			s, ok := r.scalar(n, key)
-			if !ok {
-				return
-			}
-			b, err := ParseBytes(s)
-			switch {
-			case err != nil:
-				r.refuse(n, key, "", "", err)
-			case b < least || b > most:
-				r.refuse(n, key, fmt.Sprintf("%s is out of range", b), fmt.Sprintf("use %s to %s", least, most), nil)
-			default:
-				*at(c) = b
-			}
-		},
-		show: func(c *Config) string { return at(c).String() },
-	}
+	return between(key, least, most, ParseBytes, Bytes.String, at)
 }
 
 func number(key string, least, most int, at func(*Config) *int) option {
+	return between(key, least, most, parseInt, strconv.Itoa, at)
+}
+
+func parseInt(s string) (int, error) {
+	i, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no whole number", s)
+	}
+	return i, nil
+}
+
+// between is an option with a least and a greatest value.
+func between[T cmp.Ordered](key string, least, most T, parse func(string) (T, error), show func(T) string, at func(*Config) *T) option {
 	return option{
 		key: key,
 		read: func(r *reader, c *Config, n *yaml.Node) {
-			s, ok := r.scalar(n, key)
-			if !ok {
-				return
-			}
-			i, err := strconv.Atoi(s)
-			switch {
-			case err != nil:
-				r.refuse(n, key, fmt.Sprintf("%q is no whole number", s), "", nil)
-			case i < least || i > most:
-				r.refuse(n, key, fmt.Sprintf("%d is out of range", i), fmt.Sprintf("use %d to %d", least, most), nil)
-			default:
-				*at(c) = i
+			if v, ok := ranged(r, n, key, least, most, parse, show); ok {
+				*at(c) = v
 			}
 		},
-		show: func(c *Config) string { return strconv.Itoa(*at(c)) },
+		show: func(c *Config) string { return show(*at(c)) },
 	}
 }
 

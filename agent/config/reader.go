@@ -2,12 +2,12 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -230,22 +230,22 @@ func (r *reader) verdict(n *yaml.Node, key string, to *string) {
 	*to = s
 }
 
-func (r *reader) duration(n *yaml.Node, key string, least, most time.Duration) (time.Duration, bool) {
+// ranged reads a value that parse understands and that is not out of range.
+func ranged[T cmp.Ordered](r *reader, n *yaml.Node, key string, least, most T, parse func(string) (T, error), show func(T) string) (v T, ok bool) {
 	s, ok := r.scalar(n, key)
 	if !ok {
-		return 0, false
+		return v, false
 	}
-	d, err := ParseDuration(s)
+	v, err := parse(s)
 	switch {
 	case err != nil:
 		r.refuse(n, key, "", "", err)
-	case d < least || d > most:
-		r.refuse(n, key, FormatDuration(d)+" is out of range",
-			fmt.Sprintf("use %s to %s", FormatDuration(least), FormatDuration(most)), nil)
+	case v < least || v > most:
+		r.refuse(n, key, show(v)+" is out of range", fmt.Sprintf("use %s to %s", show(least), show(most)), nil)
 	default:
-		return d, true
+		return v, true
 	}
-	return 0, false
+	return v, false
 }
 
 func (r *reader) texts(n *yaml.Node, key string, to *[]string) {
