@@ -62,6 +62,19 @@ func verdictFlag(flag, s string) (incident.Verdict, error) {
 	return v, nil
 }
 
+// judging checks the flags that scan and trace replay have in common and reads the configuration.
+func (p *program) judging(failOn, output, rules string) (incident.Verdict, *config.Config, error) {
+	v, err := verdictFlag("--fail-on", failOn)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !slices.Contains([]string{"table", "json", "jsonl"}, output) {
+		return 0, nil, badOutput(output, "table", "json", "jsonl")
+	}
+	c, err := p.config(ruleFlag(rules)...)
+	return v, c, err
+}
+
 // ruleFlag is what --rules means: a directory instead of those of the configuration.
 func ruleFlag(dir string) []config.Override {
 	if dir == "" {
@@ -82,14 +95,7 @@ func (p *program) scan(ctx context.Context, f scanFlags) error {
 	if err := checkPIDs(f.pids); err != nil {
 		return err
 	}
-	failOn, err := verdictFlag("--fail-on", f.failOn)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains([]string{"table", "json", "jsonl"}, f.output) {
-		return badOutput(f.output, "table", "json", "jsonl")
-	}
-	c, err := p.config(ruleFlag(f.rules)...)
+	failOn, c, err := p.judging(f.failOn, f.output, f.rules)
 	if err != nil {
 		return err
 	}

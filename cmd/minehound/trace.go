@@ -153,14 +153,7 @@ func (p *program) traceReplay() *cobra.Command {
 }
 
 func (p *program) replay(ctx context.Context, name string, f replayFlags) error {
-	failOn, err := verdictFlag("--fail-on", f.failOn)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains([]string{"table", "json", "jsonl"}, f.output) {
-		return badOutput(f.output, "table", "json", "jsonl")
-	}
-	c, err := p.config(ruleFlag(f.rules)...)
+	failOn, c, err := p.judging(f.failOn, f.output, f.rules)
 	if err != nil {
 		return err
 	}
