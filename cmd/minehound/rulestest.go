@@ -27,7 +27,7 @@ func (p *program) rulesTest() *cobra.Command {
 		Long: "With directories: plays the recordings beside the rules there. On DIR/testdata/RULE.fires.jsonl the rule must\n" +
 			"fire, on RULE.quiet.jsonl it must not. Exits with 1 when one does otherwise, or has no recordings.\n\n" +
 			"With --trace: plays one recording to every rule, or to those named, and tells which fired, which stayed silent,\n" +
-			"and which could not know, for want of what. Exits with 1 when a rule that was named did not fire.",
+			"and which could not know at its end, for want of what. Exits with 1 when a rule that was named did not fire.",
 		Example: "  minehound rules test ./rules\n  minehound rules test --trace busy.jsonl.gz",
 		RunE: func(cmd *cobra.Command, list []string) error {
 			if file != "" {
